@@ -1,0 +1,1 @@
+"""Hardware specifications: typed models of machines, read from YAML with a unit and a source for each number."""

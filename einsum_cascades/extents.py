@@ -1,0 +1,89 @@
+"""Extents of a cascade from those that are given: `M=4096 M0=256` makes `M1=16`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+from einsum_cascades.diagnostics import Problem, SpecError, suggest
+from einsum_cascades.ir import Cascade
+
+__all__ = ["resolve_extents"]
+
+
+def resolve_extents(cascade: Cascade, given: Mapping[str, int], *, ragged: bool = False) -> dict[str, int]:
+    """Return every declared extent, those given and those that follow from the declared products.
+
+    `given` maps extent names to positive integers. With `ragged` a factor that does not divide is rounded up, so
+    that the last tile may be partly empty. Raises SpecError with every unknown, missing, contradictory or
+    indivisible extent.
+
+    >>> from einsum_cascades.ir import Cascade, Extent
+    >>> c = Cascade("t", (Extent("M", ("M1", "M0")), Extent("M1"), Extent("M0")), (), ())
+    >>> resolve_extents(c, {"M": 4096, "M0": 256})
+    {'M': 4096, 'M1': 16, 'M0': 256}
+    """
+    names = [e.name for e in cascade.extents]
+    problems = [
+        Problem(f"'{name}' is not an extent of {cascade.name}", hint=suggest(name, names))
+        for name in given
+        if name not in names
+    ]
+    problems += [
+        Problem(f"extent {name} = {value}: an extent is a positive integer")
+        for name, value in given.items()
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1
+    ]
+    if problems:
+        raise SpecError(problems)
+    known = {name: given[name] for name in names if name in given}
+    changed = True
+    while changed:
+        changed = False
+        for extent in cascade.extents:
+            found = _follow(extent.name, extent.factors, known, ragged=ragged)
+            changed = changed or bool(found)
+            known.update(found)
+    problems = []
+    for extent in cascade.extents:
+        if extent.factors and all(n in known for n in (extent.name, *extent.factors)):
+            product = prod(known[f] for f in extent.factors)
+            whole = known[extent.name]
+            smaller = whole > product - known[extent.factors[-1]] if ragged else whole == product
+            if whole > product or not smaller:
+                text = " * ".join(f"{f}={known[f]}" for f in extent.factors)
+                problems.append(Problem(f"extent {extent.name}={whole} is not {text}"))
+    missing = [name for name in names if name not in known]
+    if missing and not problems:
+        problems.append(_missing(cascade, missing))
+    if problems:
+        raise SpecError(problems)
+    return {name: known[name] for name in names}
+
+
+def _follow(whole: str, factors: tuple[str, ...], known: dict[str, int], *, ragged: bool) -> dict[str, int]:
+    """Return what one declared product adds to the known extents."""
+    if not factors:
+        return {}
+    unknown = [f for f in factors if f not in known]
+    if whole not in known and not unknown:
+        return {whole: prod(known[f] for f in factors)}
+    if whole in known and len(unknown) == 1:
+        rest = prod(known[f] for f in factors if f in known)
+        if known[whole] % rest and not ragged:
+            raise SpecError(f"extent {whole}={known[whole]} is not a multiple of {rest}, so {unknown[0]} is not whole")
+        return {unknown[0]: -(-known[whole] // rest)}
+    return {}
+
+
+def _missing(cascade: Cascade, missing: list[str]) -> Problem:
+    """Say which extents are missing; of a product that is missing too, one factor follows from the others."""
+    follows = {
+        next(f for f in e.factors if f in missing)
+        for e in cascade.extents
+        if e.name in missing and any(f in missing for f in e.factors)
+    }
+    need = [name for name in missing if name not in follows]
+    plural = "s" if len(need) > 1 else ""
+    example = " ".join(f"{name}=..." for name in need)
+    return Problem(f"{cascade.name} needs the extent{plural} {', '.join(need)}", hint=f"give {example}")

@@ -1,0 +1,79 @@
+"""The operators of the language and their algebraic properties, in one table.
+
+An operator may be used to map (once per point), to reduce (across a rank variable), or both. `counts_as` names the
+operation class under which a map use is counted; a `+` that reduces is counted as `acc`, so that a multiply and an
+accumulate can be recognised as one multiply-accumulate.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["OPERATORS", "Operator", "reduction_class"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """What the language knows about one operator.
+
+    `identity` is the value that a reduction starts from; `distributes_over` names the reductions that this
+    operator may be moved out of; `inverse` names the operator that undoes it; `monotone` says that a map of one
+    argument never decreases.
+    """
+
+    name: str
+    arity: tuple[int, int]
+    counts_as: str
+    symbol: str | None = None
+    reduces: bool = False
+    associative: bool = False
+    commutative: bool = False
+    identity: float | None = None
+    inverse: str | None = None
+    monotone: bool = False
+    distributes_over: tuple[str, ...] = ()
+
+
+def _unary(name: str, *, monotone: bool = False, inverse: str | None = None) -> Operator:
+    return Operator(name, (1, 1), name, monotone=monotone, inverse=inverse)
+
+
+_MANY = 8
+
+OPERATORS: dict[str, Operator] = {
+    op.name: op
+    for op in (
+        Operator("add", (2, 2), "add", "+", True, True, True, 0.0, inverse="sub"),
+        Operator("sub", (2, 2), "sub", "-", inverse="add"),
+        Operator("mul", (2, 2), "mul", "*", True, True, True, 1.0, inverse="div", distributes_over=("add", "sub")),
+        Operator("div", (2, 2), "div", "/", inverse="mul", distributes_over=("add", "sub")),
+        Operator("max", (2, _MANY), "max", None, True, True, True, -math.inf),
+        Operator("min", (2, _MANY), "min", None, True, True, True, math.inf),
+        Operator("neg", (1, 1), "sub", "-"),
+        _unary("exp", monotone=True, inverse="log"),
+        _unary("log", monotone=True, inverse="exp"),
+        _unary("sqrt", monotone=True, inverse="sq"),
+        _unary("rsqrt"),
+        _unary("sq"),
+        _unary("abs"),
+        _unary("tanh", monotone=True),
+        _unary("sigmoid", monotone=True),
+        _unary("relu", monotone=True),
+        _unary("cos"),
+        _unary("sin"),
+        _unary("softplus", monotone=True),
+        _unary("sign", monotone=True),
+        _unary("recip"),
+        Operator("pow", (2, 2), "pow"),
+    )
+}
+
+
+def reduction_class(operator: str) -> str:
+    """Return the operation class of a reduction: `acc` for a sum, else the operator's own class.
+
+    >>> reduction_class("add"), reduction_class("max")
+    ('acc', 'max')
+    """
+    return "acc" if operator == "add" else OPERATORS[operator].counts_as

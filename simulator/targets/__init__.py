@@ -1,0 +1,1 @@
+"""One lowering per kind of machine; each turns a design into a `Program` of periodic task graphs."""

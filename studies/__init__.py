@@ -1,0 +1,1 @@
+"""The imperative shell: command line, studies of published results, figures, files."""
