@@ -143,7 +143,7 @@ class Architecture:
         """
         owner, name = self._locate(dotted)
         if owner is self:
-            return dataclasses.replace(self, **{name: value})
+            return dataclasses.replace(self, **{name: value})  # type: ignore[no-any-return]
         changed = dataclasses.replace(owner, **{name: value})
         parts = tuple(changed if p is owner else p for p in self.parts)
         return dataclasses.replace(self, parts=parts)
