@@ -40,6 +40,11 @@ class GroupBound:
         return max(self.res_mii, self.rec_mii)
 
     @property
+    def latency(self) -> Fraction:
+        """The estimate of the bound: iterations at the least interval, or the finite bound where that is longer."""
+        return max(self.steady, self.finite)
+
+    @property
     def bound_by(self) -> str:
         """The critical resource, or the critical cycle of dependences where that is longer."""
         if self.rec_mii > self.res_mii:

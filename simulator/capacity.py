@@ -13,7 +13,7 @@ from simulator.layout import Layout, Placed
 from simulator.mapping import Buffer
 from simulator.nest import BoundLoop
 
-__all__ = ["Occupancy", "live_tile", "occupy"]
+__all__ = ["Occupancy", "live_tile", "occupancies"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,20 @@ def _is_outside(placed: Placed, home: str, memory: str) -> bool:
     return _has(placed, home) and nest.position(home) < nest.position(memory)
 
 
-def occupy(layout: Layout, group: int, memory: Memory) -> Occupancy | None:
-    """Return what a fusion group holds in a memory; None where the memory is unlimited or holds nothing.
+def occupancies(layout: Layout) -> tuple[dict[str, Occupancy], ...]:
+    """Return, for each fusion group, what it holds in each memory of limited capacity, by memory.
 
-    Raises MappingError when it does not fit and the mapping does not spill, with the bytes and the largest tensors.
+    Raises MappingError when something does not fit and the mapping does not spill, with the bytes and what is largest.
     """
+    memories = layout.design.architecture.memories
+    return tuple(
+        {m.name: held for m in memories if (held := _occupy(layout, index, m)) is not None}
+        for index in range(len(layout.groups))
+    )
+
+
+def _occupy(layout: Layout, group: int, memory: Memory) -> Occupancy | None:
+    """Return what a fusion group holds in a memory; None where the memory is unlimited or holds nothing."""
     design = layout.design
     buffer = design.binding.buffers.get(memory.name, Buffer())
     capacity = buffer.capacity_bytes if buffer.capacity_bytes is not None else memory.capacity_bytes

@@ -47,7 +47,7 @@ class Knob:
 
     name: str
     kind: str
-    variable: str | None = None
+    variable: str = ""
     multiple_of: Tile = 1
     values: tuple[Tile, ...] = ()
     options: tuple[str, ...] = ()
@@ -91,7 +91,8 @@ class Buffer:
 
     `shared` tensors occupy one region, the largest of theirs; `depth` is the number of tiles held (1 unless given);
     `streamed` gives, by rank variable, the tile that passes through for a tensor that is not kept here; `uncounted`
-    tensors are left out. On `overflow: spill` the part that does not fit of every access to `spills` goes to the next memory outside.
+    tensors are left out. On `overflow: spill` the part that does not fit of every access to `spills` goes to the next
+    memory outside.
     """
 
     capacity_bytes: int | None = None

@@ -11,12 +11,12 @@ from math import prod
 from arch_specs.model import Memory
 from einsum_cascades.diagnostics import MappingError
 from einsum_cascades.ir import Access, Einsum
-from simulator.capacity import Occupancy, occupy
+from simulator.capacity import Occupancy, occupancies
 from simulator.layout import Layout, Placed, generation
 from simulator.mapping import FusionGroup
 from simulator.taskgraph import Edge, Group, Program, Resource, Task, TaskGraph
 
-__all__ = ["cycles_per_point", "lower_spatial", "words_moved"]
+__all__ = ["bytes_moved", "cycles_per_point", "lower_spatial", "words_moved"]
 
 ZERO = Fraction(0)
 
@@ -100,14 +100,34 @@ def lower_spatial(layout: Layout) -> Program:
     Raises MappingError when the memories cannot hold the tiles, a part lacks an operation, or the order of work
     contradicts the dependences.
     """
-    return Program(tuple(_lower_group(layout, index) for index in range(len(layout.groups))))
+    held = occupancies(layout)
+    return Program(tuple(_lower_group(layout, index, held[index]) for index in range(len(layout.groups))))
 
 
-def _lower_group(layout: Layout, index: int) -> Group:
+def bytes_moved(
+    layout: Layout, held: tuple[dict[str, Occupancy], ...], *, outermost: bool
+) -> dict[tuple[str, str, str], Fraction]:
+    """Return the bytes that cross each memory, by (memory, Einsum, operand).
+
+    `outermost` selects the memories without a parent, whose bytes are the traffic; else all others. `held` is what
+    `occupancies` gives: its spills move bytes outward.
+    """
+    moved = {}
+    for memory in layout.design.architecture.memories:
+        if (memory.parent is None) != outermost:
+            continue
+        for (_, names), occupancy in zip(layout.groups, held, strict=True):
+            for placed in (layout.placed[name] for name in names):
+                for operand, words in words_moved(placed, memory.name, occupancy).items():
+                    width = layout.design.workload.bytes_of(operand.rstrip("-"))
+                    moved[memory.name, placed.einsum.name, operand] = words * width
+    return moved
+
+
+def _lower_group(layout: Layout, index: int, held: dict[str, Occupancy]) -> Group:
     group, names = layout.groups[index]
     members = tuple(layout.placed[name] for name in names)
     architecture = layout.design.architecture
-    held = {m.name: o for m in architecture.memories if (o := occupy(layout, index, m)) is not None}
     lead = members[0].nest
     loops = tuple(
         (loop.variable, loop.bound)
