@@ -218,7 +218,7 @@ def _read_binding(fields: Fields) -> Binding:
                 einsum.report(f"{einsum.text()} is bound to {parts[einsum.text()]} already")
             parts[einsum.text()] = part.key
     keep = {
-        einsum.key: {memory.key: names.names() for memory, names in value.entries()}
+        einsum.key: {memory.key: kept for memory, names in value.entries() if (kept := names.names())}
         for einsum, value in _entries(fields, "keep")
     }
     cycles = {key.key: value.integer() for key, value in _entries(fields, "cycles_per_point")}
