@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from einsum_cascades.diagnostics import Problem, SpecError, suggest
+from einsum_cascades.diagnostics import Problem, SpecError, read_source, suggest
 
 __all__ = ["KINDS", "Entry", "display_path", "entries", "kind_of_file", "locate", "locate_any", "user_folders"]
 
@@ -91,39 +91,45 @@ def locate(kind: str, name: str | Path, search: Sequence[str | Path] = ()) -> Pa
     raise SpecError(_unknown(text, KINDS[kind].singular, [e.name for e in known], f"attnsim list {kind}"))
 
 
-def locate_any(name: str | Path, search: Sequence[str | Path] = ()) -> tuple[tuple[str, Path], ...]:
-    """Return (kind, file) for everything that a name or a path may mean, the kinds in the order of `KINDS`.
+def locate_any(
+    name: str | Path, search: Sequence[str | Path] = (), kinds: Iterable[str] = tuple(KINDS)
+) -> tuple[tuple[str, Path], ...]:
+    """Return (kind, file) for everything among `kinds` that a name or a path may mean.
 
     Raises SpecError when it means nothing, or when a file does not show its kind.
     """
-    text = str(name)
+    text, kinds = str(name), tuple(kinds)
     if Path(text).is_file():
-        return ((kind_of_file(Path(text)), Path(text)),)
-    known = [(kind, entry) for kind in KINDS for entry in entries(kind, search)]
+        return ((kind_of_file(Path(text), kinds), Path(text)),)
+    known = [(kind, entry) for kind in kinds for entry in entries(kind, search)]
     found = tuple((kind, entry.path) for kind, entry in known if entry.name.lower() == text.lower())
     if not found:
         raise SpecError(_unknown(text, "name", [entry.name for _, entry in known], "attnsim list"))
     return found
 
 
-def kind_of_file(path: Path) -> str:
-    """Return the kind of a file by its suffix and top-level keys; SpecError when it shows none."""
-    for name, kind in KINDS.items():
+def kind_of_file(path: Path, kinds: Iterable[str] = tuple(KINDS)) -> str:
+    """Return the kind of a file by its suffix and top-level keys; SpecError when it shows none of `kinds`."""
+    legal = [(name, KINDS[name]) for name in kinds]
+    for name, kind in legal:
         if _is_of_kind(path, kind):
             return name
-    if path.suffix not in (".yaml", ".yml"):
-        raise SpecError(Problem(f"{path}: neither a .cascade nor a .yaml file"))
-    markers = [f"'{kind.marker}' ({kind.singular})" for kind in KINDS.values() if kind.suffix == ".yaml"]
-    raise SpecError(Problem(f"{path}: cannot tell what it describes", hint=f"needs a key {', '.join(markers)}"))
+    suffixes = sorted({kind.suffix for _, kind in legal})
+    if path.suffix not in (*suffixes, ".yml"):
+        raise SpecError(f"{path}: not a {' or '.join(suffixes)} file")
+    read_source(path)  # says more of a file that is empty or no text
+    keys = [f"'{kind.marker}' ({kind.singular})" for _, kind in legal if kind.suffix == ".yaml"]
+    raise SpecError(Problem(f"{path}: cannot tell what it describes", hint=f"needs a key {', '.join(keys)}"))
 
 
 def display_path(path: Path) -> str:
-    """Return how a file is shown: from the current folder, from its package, or as it was found."""
-    absolute = path.absolute()
-    for root in (Path.cwd(), *(_package_folder(kind.package).parent for kind in KINDS.values())):
-        if absolute.is_relative_to(root):
-            return absolute.relative_to(root).as_posix()
-    return str(path)
+    """Return how a file is shown: a shipped one from its package, another from the current folder or as found."""
+    if not path.is_absolute():
+        return path.as_posix()
+    for folder in (_package_folder(kind.package) for kind in KINDS.values()):
+        if path.is_relative_to(folder):
+            return path.relative_to(folder.parent).as_posix()
+    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _unknown(text: str, what: str, names: list[str], command: str) -> Problem:
@@ -163,7 +169,7 @@ def _summary(path: Path) -> str:
     match = look(_head(path))
     text = match.group(1) if match else ""
     quoted = re.fullmatch(r"""(["'])(.*)\1""", text)
-    return quoted.group(2) if quoted else text.removesuffix('"""').rstrip()
+    return quoted.group(2) if quoted else re.split(r'"""|\s#', text)[0].rstrip()
 
 
 def _head(path: Path) -> str:
