@@ -2,7 +2,7 @@
 
     Cascade  = Extent* Tensor* Einsum*
     Einsum   = Access "=" Expr Reduction* Predicate*          (an init Einsum runs once, before generation 0)
-    Expr     = Number | Access | Call(operator, Expr*)
+    Expr     = Number | Symbol | Access | Call(operator, Expr*)
     Access   = tensor "[" Affine* "]"
     Affine   = sum of coefficient * extent names * rank variable
 
@@ -12,7 +12,7 @@ A rank variable is the lower-case name of its rank: `m1` runs over rank `M1`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -32,9 +32,12 @@ __all__ = [
     "Predicate",
     "Reduction",
     "Role",
+    "Symbol",
     "Tensor",
     "Term",
     "rank_of",
+    "reads",
+    "walk",
 ]
 
 Role = Literal["input", "output", "intermediate"]
@@ -119,6 +122,14 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Symbol:
+    """An extent (`E`) or a rank variable (`m`) used as a number."""
+
+    name: str
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """An operator of `ops.OPERATORS` applied to arguments; infix forms have the operator's name (`mul`)."""
 
@@ -127,7 +138,7 @@ class Call:
     span: Span | None = _span()
 
 
-Expr = Number | Access | Call
+Expr = Number | Symbol | Access | Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +185,8 @@ class Einsum:
     @cached_property
     def variables(self) -> tuple[str, ...]:
         """The rank variables of the iteration space: the output's, then those that are reduced."""
-        reads = (v for access in self.accesses for v in access.variables)
-        return tuple(dict.fromkeys((*self.output.variables, *reads)))
+        read = (v for access in self.accesses for v in access.variables)
+        return tuple(dict.fromkeys((*self.output.variables, *read)))
 
     @cached_property
     def reduced(self) -> tuple[str, ...]:
@@ -191,8 +202,11 @@ class Einsum:
 
     @cached_property
     def operations(self) -> Counter[str]:
-        """Operations per point of the iteration space by class: `exp(A - B)` is one `sub` and one `exp`."""
-        calls = (node for node in walk(self.expr) if isinstance(node, Call))
+        """Operations per point of the iteration space by class: `exp(A - B)` is one `sub` and one `exp`.
+
+        What reads no tensor (`1 / sqrt(E)`) is a constant and costs nothing per point.
+        """
+        calls = (node for node in walk(self.expr) if isinstance(node, Call) and reads(node))
         count = Counter(
             OPERATORS[node.operator].counts_as for node in calls for _ in range(max(1, len(node.arguments) - 1))
         )
@@ -206,6 +220,11 @@ def walk(expr: Expr) -> Iterator[Expr]:
     if isinstance(expr, Call):
         for argument in expr.arguments:
             yield from walk(argument)
+
+
+def reads(expr: Expr) -> bool:
+    """Say whether an expression reads any tensor; one that does not is a constant of its point."""
+    return any(isinstance(node, Access) for node in walk(expr))
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,14 +282,30 @@ class Cascade:
 
     @cached_property
     def iterative(self) -> tuple[str, ...]:
-        """The ranks along which some Einsum writes a later generation: `M1` of `RM[m1+1,p] = ...`."""
+        """The ranks along which some tensor is made generation by generation: `M1` of `RM[m1+1,p] = ...`."""
         ranks = (
             rank_of(index.single)
             for einsum in self.extended
-            for index in einsum.output.indices
-            if index.single is not None and index.offset > 0
+            for position, index in enumerate(einsum.output.indices)
+            if index.single is not None and position in self.generations.get(einsum.name, ())
         )
         return tuple(dict.fromkeys(ranks))
+
+    @cached_property
+    def generations(self) -> Mapping[str, tuple[int, ...]]:
+        """The positions of the iterative ranks of each recurrent tensor.
+
+        A position is iterative where the tensor is written at an offset (`RM[m1+1,p]`), or where an init line fixes a
+        coordinate of a tensor that an Einsum then completes (`init T[I] = 0`, `T[i] = T[i+1] + A[i]`).
+        """
+        found: dict[str, set[int]] = {}
+        completed = {e.name for e in self.extended}
+        for einsum in self.einsums:
+            for position, index in enumerate(einsum.output.indices):
+                starts = einsum.init and not index.variables and einsum.name in completed
+                if starts or (not einsum.init and index.single is not None and index.offset != 0):
+                    found.setdefault(einsum.name, set()).add(position)
+        return {name: tuple(sorted(positions)) for name, positions in found.items()}
 
     def tensor(self, name: str) -> Tensor:
         """Return the tensor called `name`; KeyError when there is none."""

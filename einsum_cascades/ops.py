@@ -10,7 +10,27 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["OPERATORS", "Operator", "reduction_class"]
+__all__ = ["MERGES", "OPERATORS", "Operator", "reduction_class"]
+
+# On which points a merge works, by (left present, right present): both, left alone, right alone, neither.
+MERGES: dict[str, tuple[bool, bool, bool, bool]] = {
+    "pass_through": (True, True, True, True),
+    "no_pass": (False, False, False, False),
+    "intersect": (True, False, False, False),
+    "union": (True, True, True, False),
+    "take_left": (True, True, False, False),
+    "take_left_only": (False, True, False, False),
+    "take_right": (True, False, True, False),
+    "take_right_only": (False, False, True, False),
+    "xor": (False, True, True, False),
+    "nor": (False, False, False, True),
+    "xnor": (True, False, False, True),
+    "nand": (False, True, True, True),
+    "not_left": (False, False, True, True),
+    "not_right": (False, True, False, True),
+    "implies_left": (True, True, False, True),
+    "implies_right": (True, False, True, True),
+}
 
 
 @dataclass(frozen=True, slots=True)

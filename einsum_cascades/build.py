@@ -1,0 +1,77 @@
+"""A cascade from its parts: the ranks of the tensors that no line declares follow from where they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from einsum_cascades.ir import Affine, Cascade, Einsum, Extent, Tensor, rank_of
+
+__all__ = ["build", "same_rank", "tiles_of"]
+
+
+def build(
+    name: str,
+    extents: Iterable[Extent],
+    declared: Iterable[Tensor],
+    einsums: Iterable[Einsum],
+    *,
+    doc: str = "",
+    reference: str | None = None,
+) -> Cascade:
+    """Return the cascade of these parts, its intermediate tensors added in the order in which they are written.
+
+    `declared` holds inputs and outputs. Nothing is checked; `verify` does that.
+    """
+    extents, einsums = tuple(extents), tuple(einsums)
+    tensors = {t.name: t for t in declared}
+    # An Einsum that is not an init line names all ranks of its tensor, so it speaks first.
+    for einsum in sorted(einsums, key=lambda e: e.init):
+        if einsum.name not in tensors:
+            ranks = tuple(_rank(index, extents) for index in einsum.output.indices)
+            tensors[einsum.name] = Tensor(einsum.name, ranks, "intermediate", einsum.output.span)
+    return Cascade(name, extents, tuple(tensors.values()), einsums, doc, reference)
+
+
+def _rank(index: Affine, extents: tuple[Extent, ...]) -> str:
+    """Return the rank that an output index runs over: `M` for `m1*M0 + m0`, `M1` for `m1+1`; "" for a constant."""
+    if index.single is not None:
+        return rank_of(index.single)
+    for extent in extents:
+        if tiles_of(index, extent) is not None:
+            return extent.name
+    return index.last or (rank_of(index.variables[0]) if index.variables else "")
+
+
+def tiles_of(index: Affine, extent: Extent) -> tuple[str, ...] | None:
+    """Return the variables of a partitioned index, outermost first: (`m1`, `m0`) of `m1*M0 + m0` where M = M1*M0.
+
+    None when the index does not walk the whole of `extent` tile by tile.
+
+    >>> from einsum_cascades.ir import Term
+    >>> tiles_of(Affine((Term(1, ("M0",), "m1"), Term(1, (), "m0"))), Extent("M", ("M1", "M0")))
+    ('m1', 'm0')
+    """
+    factors = extent.factors
+    if len(factors) < 2 or len(set(factors)) < len(factors) or len(index.terms) != len(factors):
+        return None
+    strides = {factor: tuple(sorted(factors[i + 1 :])) for i, factor in enumerate(factors)}
+    found = {}
+    for term in index.terms:
+        if term.variable is None or term.coefficient != 1:
+            return None
+        found[rank_of(term.variable)] = term.extents
+    return tuple(f.lower() for f in factors) if found == strides else None
+
+
+def same_rank(first: str, second: str, extents: Iterable[Extent]) -> bool:
+    """Say whether two ranks are one, by name or because the text says so: `extent M = S`."""
+    equal = {e.name: e.factors[0] for e in extents if len(e.factors) == 1 and e.factors[0] != e.name}
+
+    def root(rank: str) -> str:
+        seen: set[str] = set()
+        while rank in equal and rank not in seen:
+            seen.add(rank)
+            rank = equal[rank]
+        return rank
+
+    return root(first) == root(second)

@@ -1,0 +1,125 @@
+"""One design in, one report out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from simulator.bounds import GroupBound, bound_group
+from simulator.capacity import Occupancy, occupancies
+from simulator.design import Design
+from simulator.layout import Layout, lay_out
+from simulator.report import GroupReport, Report, Row
+from simulator.targets.spatial import bytes_moved, cycles_per_point, lower_spatial
+from simulator.taskgraph import Group, Program
+
+__all__ = ["evaluate"]
+
+
+def evaluate(design: Design) -> Report:
+    """Return the cost of a design at its ceiling: fusion groups in sequence, each at its least initiation interval.
+
+    Latency is the sum over groups of iterations x max(ResMII, RecMII), in seconds, and never below the finite bound
+    (`ceiling_s`). Raises MappingError for a design that cannot work.
+    """
+    layout = lay_out(design)
+    program = lower_spatial(layout)
+    held = occupancies(layout)
+    bounds = [bound_group(group) for group in program.groups]
+    tick_s = Fraction(1) / Fraction(design.architecture.clock_hz)
+    latency = sum((b.latency for b in bounds), Fraction(0)) * tick_s
+    ceiling = sum((b.finite for b in bounds), Fraction(0)) * tick_s
+    rows = tuple(_rows(layout, program))
+    traffic = sum(bytes_moved(layout, held, outermost=True).values(), Fraction(0))
+    longest = max(range(len(bounds)), key=lambda i: bounds[i].latency)
+    return Report(
+        title=_title(design),
+        latency_s=float(latency),
+        ceiling_s=float(ceiling),
+        traffic_bytes=float(traffic),
+        bound_by=bounds[longest].bound_by,
+        groups=tuple(_group_report(g, b) for g, b in zip(program.groups, bounds, strict=True)),
+        utilization=_utilization(layout, rows, float(latency)),
+        rows=rows,
+        explain=tuple(_explain(layout, program, bounds, held)),
+    )
+
+
+def _title(design: Design) -> str:
+    given = " ".join(f"{name}={value}" for name, value in design.workload.extents.items())
+    return f"{design.workload.cascade.name} on {design.architecture.name} by {design.mapping.name}: {given}"
+
+
+def _group_report(group: Group, bound: GroupBound) -> GroupReport:
+    return GroupReport(
+        iterations=group.iterations,
+        ii_ticks=float(bound.interval),
+        res_mii_ticks=float(bound.res_mii),
+        rec_mii_ticks=float(bound.rec_mii),
+        tick_s=group.graph.tick_s,
+        bound_by=bound.bound_by,
+    )
+
+
+def _rows(layout: Layout, program: Program) -> Iterable[Row]:
+    """Yield what each task asks of each resource over the whole run."""
+    computes = {part.name: part for part in layout.design.architecture.computes}
+    for group in program.groups:
+        graph = group.graph
+        for task in graph.tasks:
+            firings = Fraction(group.iterations, task.every)
+            for name, amount in task.occupancy.items():
+                busy = firings * amount / graph.resource[name].capacity
+                active = busy
+                if name in computes and task.einsum is not None:
+                    placed = layout.placed[task.einsum]
+                    active = placed.points * cycles_per_point(layout, placed) / computes[name].lanes
+                yield Row(
+                    task.einsum or task.name,
+                    name,
+                    float(firings * task.work),
+                    float(busy) * graph.tick_s,
+                    float(active) * graph.tick_s,
+                )
+
+
+def _utilization(layout: Layout, rows: tuple[Row, ...], latency_s: float) -> dict[str, float]:
+    """Return useful busy time over latency, by resource, in the order of the architecture."""
+    names = [part.name for part in layout.design.architecture.parts]
+    used = dict.fromkeys(row.resource for row in rows)
+    order = sorted(used, key=lambda name: names.index(name.split(".")[0]))
+    return {name: sum(row.active_s for row in rows if row.resource == name) / latency_s for name in order}
+
+
+def _explain(
+    layout: Layout, program: Program, bounds: list[GroupBound], held: tuple[dict[str, Occupancy], ...]
+) -> Iterable[str]:
+    """Yield sentences that say where each term of the latency comes from."""
+    yield from (f"knobs {text}" for text in layout.design.choices)
+    if predicates := [e.name for e in layout.design.workload.cascade.extended if e.predicates]:
+        yield f"the array walks whole tiles: the predicates of {', '.join(predicates)} skip nothing"
+    for index, (group, bound) in enumerate(zip(program.groups, bounds, strict=True), 1):
+        loops = " x ".join(f"{variable}:{count}" for variable, count in group.loops if count > 1) or "1"
+        yield (
+            f"group {index}: {group.iterations:,} iterations ({loops}) of {_ticks(bound.interval)} cycles "
+            f"= {_ticks(bound.latency)} cycles, bound by {bound.bound_by}"
+        )
+        for resource in group.graph.resources:
+            terms = [
+                f"{task.name} {_ticks(task.occupancy[resource.name] / task.every / resource.capacity)}"
+                + (f" (every {task.every})" if task.every > 1 else "")
+                for task in group.graph.tasks
+                if resource.name in task.occupancy
+            ]
+            yield f"  {resource.name} {_ticks(bound.per_resource[resource.name])} = {' + '.join(terms)}"
+        if bound.rec_mii:
+            yield f"  dependences {_ticks(bound.rec_mii)} = {' -> '.join((*bound.cycle, bound.cycle[0]))}"
+        for occupancy in held[index - 1].values():
+            regions = ", ".join(f"{name} {size:,}" for name, size in occupancy.regions)
+            miss = f"; {float(occupancy.spill):.4%} of the accesses spill" if occupancy.spill else ""
+            need = f"{occupancy.need_bytes:,} of {occupancy.capacity_bytes:,} B"
+            yield f"  {occupancy.memory} holds {need}: {regions}{miss}"
+
+
+def _ticks(value: Fraction) -> str:
+    return f"{int(value):,}" if value.denominator == 1 else f"{float(value):,.6g}"
