@@ -1,5 +1,7 @@
 """What is wrong with a YAML text, in whole messages: where, what was expected, what to do."""
 
+from dataclasses import replace
+
 import pytest
 
 from arch_specs.reader import Node, Problems, read_yaml
@@ -224,3 +226,12 @@ def test_a_message_is_one_printable_line() -> None:
     with pytest.raises(SpecError) as error:
         problems.finish()
     assert error.value.problems[0].message == r"'name' is a whole number, found the text 'a\ud800\n\x1b[31mb'"
+
+
+def test_a_value_of_another_file_keeps_its_place() -> None:
+    root, problems = read("rows: 1\n")
+    other = read_yaml(Source("b.yaml", "\n\nrows: -1\n"), problems)
+    replace(root, raw=other.raw).mapping(("rows",))["rows"].integer()
+    with pytest.raises(SpecError) as error:
+        problems.finish()
+    assert str(error.value).startswith("b.yaml:3:7: 'rows' is -1")

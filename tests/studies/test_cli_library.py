@@ -114,3 +114,25 @@ def test_out_writes_the_answer_and_says_nothing() -> None:
     result = run("list", "archs", "--out", "archs.json")
     assert (result.exit_code, result.output) == (0, "")
     assert json.loads(Path("archs.json").read_text())
+
+
+def test_everything_that_is_shipped_is_right() -> None:
+    names = {row["name"] for row in json.loads(run("list", "--format", "json").stdout) if row["kind"] != "studies"}
+    result = run("check", *sorted(names), "--format", "json")
+    assert json.loads(result.stdout) == {"ok": True, "problems": []}
+
+
+def test_a_mapping_may_be_like_one_of_the_users_own(folder: Path) -> None:
+    (folder / "lib").mkdir()
+    (folder / "lib" / "mine.yaml").write_text("summary: mine\nlike: fusemax_binding\n")
+    (folder / "lib" / "other.yaml").write_text("summary: other\nlike: mine\n")
+    assert run("--library", "lib", "check", "lib/other.yaml").exit_code == 0
+    assert run("check", "lib/other.yaml").exit_code == 2
+
+
+def test_a_wrong_cascade_is_reported_with_its_place() -> None:
+    Path("x.cascade").write_text("cascade x\nextent M\ninput A[M]\noutput Z[M]\nZ[m] = B[m]\n")
+    result = run("check", "x.cascade", "--format", "json")
+    assert result.exit_code == 2
+    problems = json.loads(result.stdout)["problems"]
+    assert (problems[0]["file"], problems[0]["line"], problems[0]["column"]) == ("x.cascade", 5, 8)
