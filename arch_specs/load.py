@@ -86,7 +86,8 @@ class _Reader:
 
     def _note(self, node: Node, dotted: str, source: str) -> None:
         if not source:
-            node.report(f"'{node.key}' has no source", "add 'source: ...' to the number, the part or the file")
+            hint = "add 'source: ...' to the number, the part or the file"
+            node.problems.add(f"'{node.key}' has no source", node.span, hint)
         self.sources[dotted] = source
 
     def part(self, key: Node, node: Node) -> Part | None:

@@ -8,37 +8,24 @@
 
 An accessor that finds something wrong records it and returns a harmless value of the type that it promises, so
 that reading goes on and the user sees all problems at once; `finish` raises before such a value is used.
-
-YAML is read by the core rules of version 1.2: only `true` and `false` are booleans (`on`, `no` and `y` are text).
-Anchors and aliases work; tags, `<<` merges, duplicate keys and several documents in a file are errors.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, cast
 
 import yaml
 
+from arch_specs.tree import Form, compose, find_tree_problems, form_of, is_key, printable, span_of
 from arch_specs.units import KINDS, Quantity, parse_quantity
 from einsum_cascades.diagnostics import Problem, Source, Span, SpecError, suggest
 
 __all__ = ["Fields", "Node", "Problems", "read_yaml"]
 
-Form = Literal["mapping", "list", "text", "integer", "number", "boolean", "nothing", "missing"]
-
-_FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
-    ("nothing", re.compile(r"|~|null|Null|NULL")),
-    ("boolean", re.compile(r"true|True|TRUE|false|False|FALSE")),
-    ("integer", re.compile(r"[-+]?[0-9]+")),
-    ("number", re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")),
-)
 _ARTICLE: dict[Form, str] = {"mapping": "a mapping", "list": "a list", "nothing": "nothing", "missing": "nothing"}
-_PLAIN_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"}
 _MAX_DIGITS = 18
 
 
@@ -47,13 +34,20 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: dict[Problem, None] = {}
+        self._told: dict[int, object] = {}
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
     def add(self, message: str, span: Span | None = None, hint: str | None = None) -> None:
         """Record a problem; the same one is kept once."""
-        self._found[Problem(_printable(message), span, hint and _printable(hint))] = None
+        self._found[Problem(printable(message), span, hint and printable(hint))] = None
+
+    def told(self, value: object) -> bool:
+        """Remember that a value was found wrong, and say whether it was before."""
+        before = id(value) in self._told
+        self._told[id(value)] = value  # held, so that its id stays its own
+        return before
 
     def extend(self, error: SpecError, span: Span | None = None) -> None:
         """Record the problems of an error; those without a place get `span`."""
@@ -78,21 +72,15 @@ class Node:
     @property
     def form(self) -> Form:
         """What was written: for a reader that accepts several forms (`all` or a list of names)."""
-        match self.raw:
-            case None:
-                return "missing"
-            case yaml.MappingNode():
-                return "mapping"
-            case yaml.SequenceNode():
-                return "list"
-            case _ if self.raw.style is None:  # type: ignore[attr-defined]
-                return next((form for form, rule in _FORMS if rule.fullmatch(self.raw.value)), "text")
-            case _:
-                return "text"
+        return "missing" if self.raw is None else form_of(self.raw)
 
     def report(self, message: str, hint: str | None = None) -> None:
-        """Record a problem at this value; a missing value has been reported already."""
-        if self.raw is not None:
+        """Record a problem at this value, unless it was wrong before: what follows from that is not told again.
+
+        A missing value has been reported already; to a mapping or a list several things may be wrong.
+        """
+        scalar = isinstance(self.raw, yaml.ScalarNode)
+        if self.raw is not None and not (scalar and self.problems.told(self.raw)):
             self.problems.add(message, self.span, hint)
 
     def text(self, default: str = "") -> str:
@@ -153,7 +141,8 @@ class Node:
         try:
             return parse_quantity(self._scalar(), kind, self._name)
         except SpecError as error:
-            self.problems.extend(error, self.span)
+            for problem in error.problems:
+                self.report(problem.message, problem.hint)
             return harmless
 
     def items(self) -> tuple[Node, ...]:
@@ -183,9 +172,7 @@ class Node:
             self._expected("a mapping")
             return ()
         return tuple(
-            (self._child(key.value, key), self._child(key.value, value))
-            for key, value in self.raw.value
-            if _is_key(key)
+            (self._child(key.value, key), self._child(key.value, value)) for key, value in self.raw.value if is_key(key)
         )
 
     def mapping(self, required: Iterable[str] = (), optional: Iterable[str] = (), what: str = "") -> Fields:
@@ -220,7 +207,7 @@ class Node:
         return str(self.raw.value) if isinstance(self.raw, yaml.ScalarNode) else ""
 
     def _child(self, key: str, raw: yaml.Node) -> Node:
-        return Node(key, _span(raw), self.problems, raw)
+        return Node(key, span_of(raw), self.problems, raw)
 
     def _expected(self, what: str, hint: str | None = None) -> None:
         form = self.form
@@ -261,97 +248,7 @@ def read_yaml(source: Source, problems: Problems) -> Node:
     >>> read_yaml(Source("chip.yaml", "clock: 940 MHz"), Problems()).mapping(["clock"])["clock"].quantity("hz")
     940000000.0
     """
-    try:
-        raw = _compose(source)
-    except yaml.YAMLError as error:
-        raise SpecError(_syntax_problem(source, error)) from error
-    except RecursionError as error:
-        raise SpecError(Problem("nested too deeply", Span(source, 1, 1))) from error
-    except (ValueError, OverflowError) as error:  # from PyYAML itself, at a code point that does not exist
-        raise SpecError(Problem("not valid YAML: an escape that is no character", Span(source, 1, 1))) from error
-    if raw is None:
-        raise SpecError(Problem("the file holds no values", Span(source, 1, 1)))
-    _check_tree(raw, problems)
-    return Node("", _span(raw), problems, raw)
-
-
-def _compose(source: Source) -> yaml.Node | None:
-    """Return the tree of a text; its marks carry the source, so that trees of several files may be joined."""
-    loader = yaml.BaseLoader(source.text)
-    try:
-        loader.name = source
-        return loader.get_single_node()
-    finally:
-        loader.dispose()
-
-
-def _check_tree(root: yaml.Node, problems: Problems) -> None:
-    """Record what no reader accepts anywhere: tags, merges, duplicate keys, keys that are no text, alias loops."""
-    done: set[int] = set()
-    stack: list[tuple[yaml.Node, frozenset[int]]] = [(root, frozenset())]
-    while stack:
-        node, above = stack.pop()
-        if id(node) in above:
-            raise SpecError(Problem("an alias stands inside the value that it repeats", _span(node)))
-        if id(node) in done:
-            continue
-        done.add(id(node))
-        if node.tag not in _PLAIN_TAGS:
-            problems.add(f"the YAML tag '{_short(node.tag)}' is not allowed", _span(node), "write a plain value")
-        if isinstance(node, yaml.MappingNode):
-            _check_keys(node, problems)
-        if isinstance(node, yaml.CollectionNode):
-            inner = [v for pair in node.value for v in pair] if isinstance(node, yaml.MappingNode) else node.value
-            stack += [(child, above | {id(node)}) for child in inner]
-
-
-def _is_key(key: yaml.Node) -> bool:
-    """Say whether a key is a text: quoted, or plain and neither a number, a boolean, nothing nor a merge."""
-    if not isinstance(key, yaml.ScalarNode):
-        return False
-    return key.style is not None or (key.value != "<<" and not any(rule.fullmatch(key.value) for _, rule in _FORMS))
-
-
-def _check_keys(node: yaml.MappingNode, problems: Problems) -> None:
-    first: dict[str, int] = {}
-    for key, _ in node.value:
-        span = _span(key)
-        if not isinstance(key, yaml.ScalarNode):
-            problems.add("a key is a text, found a list or a mapping", span)
-        elif key.value == "<<" and key.style is None:
-            problems.add("'<<' merges are not supported", span, "repeat the keys, or give the whole value as an alias")
-        elif not _is_key(key):
-            problems.add(f"a key is a text, found '{key.value}'", span, f'write "{key.value}" in quotes')
-        elif key.value in first:
-            problems.add(f"duplicate key '{key.value}', first given on line {first[key.value]}", span)
-        first.setdefault(str(key.value), span.line)
-
-
-def _syntax_problem(source: Source, error: yaml.YAMLError) -> Problem:
-    if isinstance(error, yaml.reader.ReaderError):
-        before = source.text[: error.position].splitlines() or [""]
-        return Problem("not a text file: a control character", Span(source, len(before), len(before[-1]) + 1))
-    mark = getattr(error, "problem_mark", None)
-    if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
-        return Problem("not valid YAML", Span(source, 1, 1))
-    span = Span(source, mark.line + 1, mark.column + 1)
-    if error.context and "single document" in error.context:
-        return Problem("a second YAML document; a file holds one", span)
-    return Problem(_printable(f"not valid YAML: {error.problem}"), span)
-
-
-def _span(raw: yaml.Node) -> Span:
-    start, end = raw.start_mark, raw.end_mark
-    source = cast(Source, start.name)
-    one_line = start.line == end.line and isinstance(raw, yaml.ScalarNode)
-    return Span(source, start.line + 1, start.column + 1, max(1, end.column - start.column) if one_line else 1)
-
-
-def _short(tag: str) -> str:
-    return tag.replace("tag:yaml.org,2002:", "!!")
-
-
-def _printable(text: str) -> str:
-    """Return a text that any terminal and any encoding can show, on one line and of bounded length."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-    return shown if len(shown) <= 300 else shown[:299] + "…"
+    root = compose(source)
+    for problem in find_tree_problems(root):
+        problems.add(problem.message, problem.span, problem.hint)
+    return Node("", span_of(root), problems, root)

@@ -235,3 +235,13 @@ def test_a_value_of_another_file_keeps_its_place() -> None:
     with pytest.raises(SpecError) as error:
         problems.finish()
     assert str(error.value).startswith("b.yaml:3:7: 'rows' is -1")
+
+
+def test_what_follows_from_a_wrong_value_is_not_told() -> None:
+    root, problems = read("word: 16\n")
+    word = root.mapping(("word",))["word"]
+    if word.quantity("bits") != 16:
+        word.report("'word' is not 16 bit")
+    with pytest.raises(SpecError) as error:
+        problems.finish()
+    assert [problem.message for problem in error.value.problems] == ["'word' needs a unit"]
