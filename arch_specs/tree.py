@@ -28,7 +28,7 @@ _PLAIN_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2
 
 
 def compose(source: Source) -> yaml.Node:
-    """Return the root of a text; SpecError for a syntax error, no values, two documents, an alias inside itself."""
+    """Return the root of a text; SpecError for a syntax error, no values, two documents."""
     try:
         loader = yaml.BaseLoader(source.text)
         loader.name = source  # every mark carries its source, so that trees of several files may be joined
