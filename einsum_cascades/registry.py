@@ -22,7 +22,7 @@ __all__ = ["KINDS", "Entry", "display_path", "entries", "kind_of_file", "locate"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Where the files of a kind are: package and folder in it, suffix, and the top-level key or name they hold."""
+    """Where the files of a kind are: package and folder in it, suffix, and what marks them at the top level (`a|b`)."""
 
     singular: str
     package: str
@@ -35,7 +35,7 @@ KINDS: dict[str, Kind] = {
     "cascades": Kind("cascade", "einsum_cascades", "library", ".cascade", ""),
     "archs": Kind("architecture", "arch_specs", "", ".yaml", "parts"),
     "workloads": Kind("workload", "simulator", "workloads", ".yaml", "extents"),
-    "mappings": Kind("mapping", "simulator", "mappings", ".yaml", "groups"),
+    "mappings": Kind("mapping", "simulator", "mappings", ".yaml", "groups|like"),
     "studies": Kind("study", "studies", "", ".py", "STUDY"),
 }
 _USER_FOLDERS = ("", "cascades", "archs", "workloads", "mappings")
@@ -156,7 +156,7 @@ def _is_of_kind(path: Path, kind: Kind) -> bool:
     suffix = ".yaml" if path.suffix == ".yml" else path.suffix
     if suffix != kind.suffix or not path.is_file():
         return False
-    return not kind.marker or re.search(rf"^{kind.marker}\s*[:=]", _head(path), re.M) is not None
+    return not kind.marker or re.search(rf"^(?:{kind.marker})\s*[:=]", _head(path), re.M) is not None
 
 
 def _summary(path: Path) -> str:

@@ -39,6 +39,11 @@ class Template:
     knobs: tuple[Knob, ...]
     root: Node
 
+    @property
+    def einsums(self) -> tuple[str, ...]:
+        """The Einsums that the mapping binds to parts."""
+        return tuple(self.select({})[1].parts)
+
     def select(self, choices: Mapping[str, str]) -> tuple[LoopMapping, Binding]:
         """Return the mapping and the binding with the given option of every `choice` knob.
 
