@@ -156,7 +156,7 @@ def _check_parents(parts: dict[str, Part], node: Node) -> None:
             continue
         parent = next(inner for name, inner in value.entries() if name.key == "parent")
         if part.parent not in memories:
-            parent.report(f"'parent' is a memory, found '{part.parent}'", suggest(part.parent, memories))
+            parent.choice(memories, "a memory")
             continue
         above = [key.key]
         while (up := parts.get(above[-1])) is not None and up.parent is not None and up.parent not in above:

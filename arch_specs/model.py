@@ -190,7 +190,9 @@ class Architecture:
         }
         if tail not in spellings:
             where = ".".join(heads) or self.name
-            raise SpecError(Problem(f"{where} has no number '{tail}'", hint=suggest(tail, spellings)))
+            keys = {name: spelling for spelling, name in spellings.items()}
+            hint = suggest(tail, spellings) or f"one of {', '.join(keys.values())}"
+            raise SpecError(Problem(f"{where} has no number '{tail}'", hint=hint))
         return owners, spellings[tail]
 
 

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, cast
 
 import yaml
 
@@ -220,7 +220,7 @@ class Node:
         return str(self.raw.value) if isinstance(self.raw, yaml.ScalarNode) else ""
 
     def _child(self, key: str, raw: yaml.Node) -> Node:
-        return Node(key, _span(self.span.source, raw), self.problems, raw)
+        return Node(key, _span(raw), self.problems, raw)
 
     def _expected(self, what: str, hint: str | None = None) -> None:
         form = self.form
@@ -262,7 +262,7 @@ def read_yaml(source: Source, problems: Problems) -> Node:
     940000000.0
     """
     try:
-        raw = yaml.compose(source.text, Loader=yaml.BaseLoader)
+        raw = _compose(source)
     except yaml.YAMLError as error:
         raise SpecError(_syntax_problem(source, error)) from error
     except RecursionError as error:
@@ -271,27 +271,35 @@ def read_yaml(source: Source, problems: Problems) -> Node:
         raise SpecError(Problem("not valid YAML: an escape that is no character", Span(source, 1, 1))) from error
     if raw is None:
         raise SpecError(Problem("the file holds no values", Span(source, 1, 1)))
-    _check_tree(source, raw, problems)
-    return Node("", _span(source, raw), problems, raw)
+    _check_tree(raw, problems)
+    return Node("", _span(raw), problems, raw)
 
 
-def _check_tree(source: Source, root: yaml.Node, problems: Problems) -> None:
+def _compose(source: Source) -> yaml.Node | None:
+    """Return the tree of a text; its marks carry the source, so that trees of several files may be joined."""
+    loader = yaml.BaseLoader(source.text)
+    try:
+        loader.name = source
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
+
+
+def _check_tree(root: yaml.Node, problems: Problems) -> None:
     """Record what no reader accepts anywhere: tags, merges, duplicate keys, keys that are no text, alias loops."""
     done: set[int] = set()
     stack: list[tuple[yaml.Node, frozenset[int]]] = [(root, frozenset())]
     while stack:
         node, above = stack.pop()
         if id(node) in above:
-            raise SpecError(Problem("an alias stands inside the value that it repeats", _span(source, node)))
+            raise SpecError(Problem("an alias stands inside the value that it repeats", _span(node)))
         if id(node) in done:
             continue
         done.add(id(node))
         if node.tag not in _PLAIN_TAGS:
-            problems.add(
-                f"the YAML tag '{_short(node.tag)}' is not allowed", _span(source, node), "write a plain value"
-            )
+            problems.add(f"the YAML tag '{_short(node.tag)}' is not allowed", _span(node), "write a plain value")
         if isinstance(node, yaml.MappingNode):
-            _check_keys(source, node, problems)
+            _check_keys(node, problems)
         if isinstance(node, yaml.CollectionNode):
             inner = [v for pair in node.value for v in pair] if isinstance(node, yaml.MappingNode) else node.value
             stack += [(child, above | {id(node)}) for child in inner]
@@ -304,10 +312,10 @@ def _is_key(key: yaml.Node) -> bool:
     return key.style is not None or (key.value != "<<" and not any(rule.fullmatch(key.value) for _, rule in _FORMS))
 
 
-def _check_keys(source: Source, node: yaml.MappingNode, problems: Problems) -> None:
+def _check_keys(node: yaml.MappingNode, problems: Problems) -> None:
     first: dict[str, int] = {}
     for key, _ in node.value:
-        span = _span(source, key)
+        span = _span(key)
         if not isinstance(key, yaml.ScalarNode):
             problems.add("a key is a text, found a list or a mapping", span)
         elif key.value == "<<" and key.style is None:
@@ -332,8 +340,9 @@ def _syntax_problem(source: Source, error: yaml.YAMLError) -> Problem:
     return Problem(_printable(f"not valid YAML: {error.problem}"), span)
 
 
-def _span(source: Source, raw: yaml.Node) -> Span:
+def _span(raw: yaml.Node) -> Span:
     start, end = raw.start_mark, raw.end_mark
+    source = cast(Source, start.name)
     one_line = start.line == end.line and isinstance(raw, yaml.ScalarNode)
     return Span(source, start.line + 1, start.column + 1, max(1, end.column - start.column) if one_line else 1)
 

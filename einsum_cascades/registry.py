@@ -22,21 +22,21 @@ __all__ = ["KINDS", "Entry", "display_path", "entries", "kind_of_file", "locate"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Where the files of a kind are: package and folder in it, suffix, and what marks them at the top level (`a|b`)."""
+    """Where the files of a kind are: package and folder in it, suffix, and top-level names, one of which they hold."""
 
     singular: str
     package: str
     folder: str
     suffix: str
-    marker: str
+    markers: tuple[str, ...] = ()
 
 
 KINDS: dict[str, Kind] = {
-    "cascades": Kind("cascade", "einsum_cascades", "library", ".cascade", ""),
-    "archs": Kind("architecture", "arch_specs", "", ".yaml", "parts"),
-    "workloads": Kind("workload", "simulator", "workloads", ".yaml", "extents"),
-    "mappings": Kind("mapping", "simulator", "mappings", ".yaml", "groups|like"),
-    "studies": Kind("study", "studies", "", ".py", "STUDY"),
+    "cascades": Kind("cascade", "einsum_cascades", "library", ".cascade"),
+    "archs": Kind("architecture", "arch_specs", "", ".yaml", ("parts",)),
+    "workloads": Kind("workload", "simulator", "workloads", ".yaml", ("extents",)),
+    "mappings": Kind("mapping", "simulator", "mappings", ".yaml", ("groups", "like")),
+    "studies": Kind("study", "studies", "", ".py", ("STUDY",)),
 }
 _USER_FOLDERS = ("", "cascades", "archs", "workloads", "mappings")
 _ENVIRONMENT = "ATTNSIM_PATH"
@@ -118,7 +118,7 @@ def kind_of_file(path: Path, kinds: Iterable[str] = tuple(KINDS)) -> str:
     if path.suffix not in (*suffixes, ".yml"):
         raise SpecError(f"{path}: not a {' or '.join(suffixes)} file")
     read_source(path)  # says more of a file that is empty or no text
-    keys = [f"'{kind.marker}' ({kind.singular})" for _, kind in legal if kind.suffix == ".yaml"]
+    keys = [f"'{marker}' ({kind.singular})" for _, kind in legal for marker in kind.markers]
     raise SpecError(Problem(f"{path}: cannot tell what it describes", hint=f"needs a key {', '.join(keys)}"))
 
 
@@ -156,7 +156,8 @@ def _is_of_kind(path: Path, kind: Kind) -> bool:
     suffix = ".yaml" if path.suffix == ".yml" else path.suffix
     if suffix != kind.suffix or not path.is_file():
         return False
-    return not kind.marker or re.search(rf"^(?:{kind.marker})\s*[:=]", _head(path), re.M) is not None
+    names = "|".join(kind.markers)
+    return not names or re.search(rf"^({names})\s*[:=]", _head(path), re.M) is not None
 
 
 def _summary(path: Path) -> str:

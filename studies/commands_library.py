@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from einsum_cascades.diagnostics import AttnsimError, Problem, SpecError
-from einsum_cascades.registry import KINDS, Entry, display_path, entries, locate_any
+from einsum_cascades.registry import KINDS, Entry, display_path, entries, locate, locate_any
 from studies.cli import library_folders
 from studies.output import Output, emit, output_options
 
@@ -19,8 +20,8 @@ __all__ = ["check_command", "find_problems", "list_command"]
 _READERS: dict[str, tuple[str, str]] = {
     "cascades": ("einsum_cascades.parser", "parse_file"),
     "archs": ("arch_specs.load", "load_architecture"),
-    "mappings": ("simulator.mapping", "read_mapping_file"),
-    "workloads": ("simulator.workload", "read_workload_file"),
+    "mappings": ("simulator.mapping_reader", "read_mapping_file"),
+    "workloads": ("simulator.workload_reader", "read_workload_file"),
 }
 
 
@@ -60,11 +61,15 @@ def check_command(files: tuple[str, ...], output: Output) -> None:
         click.get_current_context().exit(SpecError.exit_code)
 
 
-def find_problems(kind: str, path: Path) -> tuple[Problem, ...]:
-    """Return what is wrong with a file of a kind: nothing when it can be used."""
+def find_problems(kind: str, path: Path, search: Sequence[Path] = ()) -> tuple[Problem, ...]:
+    """Return what is wrong with a file of a kind: nothing when it can be used; `search` as in the registry."""
     module, function = _READERS[kind]
+    read = getattr(importlib.import_module(module), function)
     try:
-        getattr(importlib.import_module(module), function)(path)
+        if kind == "mappings":  # one mapping may be like another of the library
+            read(path, lambda name: locate(kind, name, search))
+        else:
+            read(path)
     except AttnsimError as error:
         return _problems(error)
     return ()
@@ -72,11 +77,12 @@ def find_problems(kind: str, path: Path) -> tuple[Problem, ...]:
 
 def _check(name: str) -> list[tuple[str, str, tuple[Problem, ...]]]:
     """Return (kind, file as shown, problems) of everything that a name or path means."""
+    search = library_folders()
     try:
-        found = locate_any(name, library_folders(), _READERS)
+        found = locate_any(name, search, _READERS)
     except AttnsimError as error:
         return [("", name, _problems(error))]
-    return [(KINDS[kind].singular, display_path(path), find_problems(kind, path)) for kind, path in found]
+    return [(KINDS[kind].singular, display_path(path), find_problems(kind, path, search)) for kind, path in found]
 
 
 def _problems(error: AttnsimError) -> tuple[Problem, ...]:

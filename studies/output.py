@@ -130,6 +130,8 @@ def _json_number(value: float | Fraction) -> int | float | str | None:
 
 def _rows(data: Any) -> list[Row]:
     """Return an answer as rows: a list of mappings is that, a mapping has a row for each key."""
+    if isinstance(data, list | tuple) and all(isinstance(row, Mapping) for row in data):
+        return list(data)
     value = plain(data)
     if isinstance(value, list):
         return [row if isinstance(row, dict) else {"value": row} for row in value]
@@ -167,7 +169,7 @@ def _table(rows: Sequence[Row], to_terminal: bool) -> str:
     table = Table(box=None, pad_edge=False, header_style="bold")
     cells = [[_cell(plain(row.get(column)), _short) for column in columns] for row in rows]
     for column in columns:
-        numeric = all(isinstance(plain(row.get(column)), int | float | None) for row in rows)
+        numeric = all(_is_number(row.get(column)) for row in rows)
         table.add_column(Text(column), overflow="fold", justify="right" if numeric else "left")
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
@@ -177,6 +179,10 @@ def _table(rows: Sequence[Row], to_terminal: bool) -> str:
     console.print(table)
     text = cast(io.StringIO, console.file).getvalue()
     return text if terminal else "".join(line.rstrip() + "\n" for line in text.splitlines())
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float | Fraction) and not isinstance(value, bool))
 
 
 def _short(value: float) -> str:
