@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import click
 
-from einsum_cascades.diagnostics import AttnsimError, suggest
+from einsum_cascades.diagnostics import AttnsimError, SpecError, suggest
 
 __all__ = ["COMMANDS", "library_folders", "main"]
 
@@ -58,7 +58,9 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except AttnsimError as error:
-            click.echo(f"error: {error}" if "\n" not in str(error) else str(error), err=True)
+            # A problem with a place begins with its file, as compilers write it; anything else says what it is.
+            placed = isinstance(error, SpecError) and error.problems[0].span is not None
+            click.echo(str(error) if placed else f"error: {error}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
