@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
@@ -25,6 +25,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 
+_LIBRARY = "attnsim.library"  # where a context keeps the folders given by --library
+
+
 class Commands(click.Group):
     """A group whose commands are imported on use; the names and their help are known without it."""
 
@@ -37,7 +40,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, attribute, _ = COMMANDS[cmd_name]
-        return cast(click.Command, getattr(importlib.import_module(module), attribute))
+        return _accept_library(getattr(importlib.import_module(module), attribute))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -80,20 +83,41 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 
 def library_folders() -> tuple[Path, ...]:
     """Return the folders given by `--library`, for the `search` argument of `einsum_cascades.registry`."""
-    given = click.get_current_context().find_root().params.get("library", ())
-    return tuple(Path(folder) for folder in given)
+    return tuple(click.get_current_context().meta.get(_LIBRARY, ()))
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option(
-    "--library",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(exists=True, file_okay=False),
-    help="A folder of your own cascades, specs and mappings, searched first; repeatable. ATTNSIM_PATH adds more.",
+def _library_option() -> click.Option:
+    def remember(ctx: click.Context, param: click.Parameter, value: tuple[Path, ...]) -> None:
+        ctx.meta[_LIBRARY] = (*ctx.meta.get(_LIBRARY, ()), *value)
+
+    return click.Option(
+        ["--library"],
+        multiple=True,
+        metavar="DIR",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        expose_value=False,
+        callback=remember,
+        help="A folder of your own cascades, specs and mappings, searched first; repeatable. ATTNSIM_PATH adds more.",
+    )
+
+
+def _accept_library(command: click.Command) -> click.Command:
+    """Let `--library` stand after a command's name too, and after the names of the commands inside it."""
+    if not any("--library" in parameter.opts for parameter in command.params):
+        command.params.append(_library_option())
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _accept_library(inner)
+    return command
+
+
+@click.group(
+    cls=Commands,
+    params=[_library_option()],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show it.")
-def main(library: tuple[str, ...]) -> None:
+def main() -> None:
     """What an attention algorithm must cost, what it costs on a machine, and how far that is from the ceiling."""
 
 

@@ -56,7 +56,7 @@ def check_command(files: tuple[str, ...], output: Output) -> None:
             problems += [(file, problem) for problem in found]
     emit({"ok": not problems, "problems": [_problem_row(*found) for found in problems]}, output, rows)
     if problems:
-        if output.format != "json":
+        if output.format != "json" or output.path is not None:
             click.echo("\n".join(str(problem) for _, problem in problems), err=True)
         click.get_current_context().exit(SpecError.exit_code)
 

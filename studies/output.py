@@ -74,20 +74,20 @@ def emit(data: Any, output: Output, rows: Sequence[Row] | None = None) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which takes its place when the block ends well, and vanishes when not.
 
-    A path that is no plain file (`/dev/stdout`) is yielded as it is. Raises SpecError when it cannot be written.
+    A path that is no plain file (`/dev/stdout`) is written as it is. Raises SpecError when it cannot be written.
     """
-    if path.exists() and not path.is_file():
-        yield path
-        return
-    target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    special = path.exists() and not path.is_file()
+    target = path if special else path.resolve()
+    temporary = target if special else target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        temporary.replace(target)
+        if not special:
+            temporary.replace(target)
     except OSError as error:
         raise SpecError(f"{path}: cannot be written: {(error.strerror or 'unknown error').lower()}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if not special:
+            temporary.unlink(missing_ok=True)
 
 
 def plain(value: Any) -> Any:

@@ -49,6 +49,8 @@ def test_a_library_folder_is_listed_and_checked(folder: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(run("--library", "lib", "list", "archs", "--format", "csv").stdout)))
     assert {"name": "good", "summary": "fine", "path": "lib/good.yaml"} in rows
     assert run("--library", "lib", "check", "good").exit_code == 0
+    assert run("check", "good", "--library", "lib").exit_code == 0
+    assert run("check", "good").exit_code == 2
 
 
 def test_check_of_what_is_right_is_ok() -> None:
@@ -136,3 +138,11 @@ def test_a_wrong_cascade_is_reported_with_its_place() -> None:
     assert result.exit_code == 2
     problems = json.loads(result.stdout)["problems"]
     assert (problems[0]["file"], problems[0]["line"], problems[0]["column"]) == ("x.cascade", 5, 8)
+
+
+def test_problems_are_shown_where_the_answer_goes_to_a_file() -> None:
+    Path("bad.yaml").write_text(BAD)
+    result = run("check", "bad.yaml", "--out", "answer.json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "bad.yaml:3:8: 'clock' is negative" in result.stderr
+    assert json.loads(Path("answer.json").read_text())["ok"] is False
