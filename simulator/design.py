@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from arch_specs.model import Architecture, Compute
-from einsum_cascades.diagnostics import MappingError, SpecError
+from einsum_cascades.diagnostics import MappingError, Problem, SpecError
 from einsum_cascades.extents import resolve_extents
 from simulator.mapping import Binding, Mapping, Tile
 from simulator.workload import Workload
@@ -32,16 +32,18 @@ class Design:
 
         Raises SpecError for a missing extent, MappingError for one that the partition does not divide.
         """
-        given = dict(self.workload.extents)
+        given = self.workload.given
+        if self.workload.open:
+            names = ", ".join(self.workload.open)
+            example = " ".join(f"{name}=..." for name in self.workload.open)
+            raise SpecError(Problem(f"the workload leaves {names} open", hint=f"give {example}"))
         cascade = self.workload.cascade
         for extent in cascade.extents:
             for factor in extent.factors:
                 if factor in given or factor not in self.mapping.partition:
                     continue
                 tile = self.tile(self.mapping.partition[factor])
-                if extent.name not in given:
-                    continue
-                whole = given[extent.name]
+                whole = given.get(extent.name, tile)
                 if whole % min(tile, whole):
                     raise MappingError(
                         f"extent {extent.name}={whole} does not divide into tiles of {factor}={tile}: "
@@ -54,7 +56,7 @@ class Design:
         """Return the value of a tile: a number, a knob, a given extent, or a number of the machine (`pe2d.cols`)."""
         if isinstance(tile, int):
             return tile
-        for named in (self.knobs, self.workload.extents):
+        for named in (self.knobs, self.workload.given):
             if tile in named:
                 return named[tile]
         try:

@@ -46,7 +46,7 @@ def evaluate(design: Design) -> Report:
 
 
 def _title(design: Design) -> str:
-    given = " ".join(f"{name}={value}" for name, value in design.workload.extents.items())
+    given = " ".join(f"{name}={value}" for name, value in design.workload.given.items())
     return f"{design.workload.cascade.name} on {design.architecture.name} by {design.mapping.name}: {given}"
 
 

@@ -148,12 +148,18 @@ def _unknown(design: Design, what: str, name: str, names: list[str]) -> MappingE
 
 
 def _check_names(design: Design) -> None:
-    """Refuse a binding that names Einsums, tensors or memories that are not there."""
+    """Refuse a mapping that names Einsums, tensors or memories that are not there."""
     cascade, binding = design.workload.cascade, design.binding
     names = [e.name for e in cascade.extended]
     for einsum in (*binding.parts, *binding.keep, *binding.cycles_per_point):
         if einsum not in names:
             raise _unknown(design, f"it names Einsum '{einsum}'", einsum, names)
+    memories = [m.name for m in design.architecture.memories]
+    for owner, nest in design.mapping.nests.items():
+        for level in nest:
+            if not level.spatial and level.name not in memories:
+                where = f"mapping {design.mapping.name}: level '{level.name}' of nest {owner}"
+                raise MappingError(f"{where} is not a memory of {design.architecture.name} ({', '.join(memories)})")
     tensors = [t.name for t in cascade.tensors]
     for memory, buffer in binding.buffers.items():
         _memory(design, memory)

@@ -39,21 +39,30 @@ class Template:
     knobs: tuple[Knob, ...]
     root: Node
 
+    @property
+    def einsums(self) -> tuple[str, ...]:
+        """The Einsums that the mapping binds to parts."""
+        return tuple(self.select({})[1].parts)
+
     def select(self, choices: Mapping[str, str]) -> tuple[LoopMapping, Binding]:
         """Return the mapping and the binding with the given option of every `choice` knob.
 
         Raises SpecError when the merged text is wrong.
         """
         problems = Problems()
-        fields = _fields(replace(self.root, problems=problems))
-        merged = self.root.raw
-        for knob, option in choices.items():
-            variant = _lookup(_lookup(_raw(fields["variants"]), knob), option)
-            merged = _merge(merged, variant) if variant is not None else merged
-        chosen = _fields(replace(self.root, problems=problems, raw=merged))
-        mapping, binding = _read_mapping(self.name, chosen, self.knobs), _read_binding(chosen)
+        chosen = self._read(choices, problems)
         problems.finish()
-        return mapping, binding
+        return chosen
+
+    def _read(self, choices: Mapping[str, str], problems: Problems) -> tuple[LoopMapping, Binding]:
+        root = replace(self.root, problems=problems)
+        variants = _fields(root)["variants"].raw
+        merged = root.raw
+        for knob, option in choices.items():
+            variant = _lookup(_lookup(variants, knob), option)
+            merged = _merge(merged, variant) if variant is not None else merged
+        fields = _fields(replace(root, raw=merged))
+        return _read_mapping(self.name, fields, self.knobs), _read_binding(fields)
 
 
 def read_mapping_file(path: str | Path, locate: Locate | None = None) -> Template:
@@ -73,9 +82,9 @@ def read_mapping(source: Source, name: str, locate: Locate | None = None) -> Tem
     knobs = tuple(_read_knob(key, value) for key, value in _entries(fields, "knobs"))
     template = Template(name, fields["summary"].text(), fields["cascade"].text(), knobs, root)
     _check_variants(fields, knobs)
+    for choices in _each_option(knobs):
+        template._read(choices, problems)
     problems.finish()
-    for choice in _each_option(knobs):
-        template.select(choice)
     return template
 
 
@@ -119,10 +128,6 @@ def _lookup(node: yaml.Node | None, key: str) -> yaml.Node | None:
     if not isinstance(node, yaml.MappingNode):
         return None
     return next((value for name, value in node.value if name.value == key), None)
-
-
-def _raw(node: Node) -> yaml.Node | None:
-    return node.raw
 
 
 def _fields(root: Node) -> Fields:

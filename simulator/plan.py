@@ -15,6 +15,7 @@ from simulator.capacity import occupancies
 from simulator.design import Design
 from simulator.layout import Layout, lay_out
 from simulator.mapping import Binding, Knob
+from simulator.mapping import Mapping as LoopMapping
 from simulator.mapping_reader import Template
 from simulator.targets.spatial import bytes_moved, lower_spatial
 from simulator.workload import Workload
@@ -51,7 +52,8 @@ def plan(
         raise SpecError(Problem(f"mapping {template.name} has no knob '{n}'", hint=suggest(n, names)) for n in unknown)
     base = Design(workload, architecture, *template.select(_first_options(template.knobs)))
     candidates = [_assemble(c) for c in itertools.product(*(_values(base, k, settings) for k in template.knobs))]
-    designs = [(c, _realize(base, template, c)) for c in candidates]
+    variants = {options: template.select(dict(options)) for options in {tuple(c.options.items()) for c in candidates}}
+    designs = [(c, _realize(base, template.knobs, c, variants[tuple(c.options.items())])) for c in candidates]
     if len(designs) == 1:
         return designs[0][1]
     objectives = base.mapping.minimize
@@ -139,9 +141,11 @@ def _assemble(values: tuple[tuple[Knob, int | str | tuple[str, ...]], ...]) -> _
     )
 
 
-def _realize(base: Design, template: Template, candidate: _Candidate) -> Design:
-    mapping, binding = template.select(candidate.options)
-    for knob in template.knobs:
+def _realize(
+    base: Design, knobs: tuple[Knob, ...], candidate: _Candidate, variant: tuple[LoopMapping, Binding]
+) -> Design:
+    mapping, binding = variant
+    for knob in knobs:
         if knob.kind == "resident" and knob.memory is not None:
             binding = _keep_resident(binding, knob.memory, candidate.resident[knob.name])
     return replace(base, mapping=mapping, binding=binding, knobs=candidate.tiles)

@@ -13,21 +13,23 @@ __all__ = ["Preset", "Workload"]
 
 @dataclass(frozen=True)
 class Workload:
-    """A cascade with given extents; `word_bits` is the width of every word that `bits` does not name.
+    """A cascade with extents; `word_bits` is the width of every word that `bits` does not name.
 
-    The extents need not be complete: a mapping may add the inner extents of partitioned ranks.
+    The extents need not be complete: one named in `equal` follows another (`P` equals `M`) unless it is given, and a
+    mapping adds the inner extents of partitioned ranks.
     """
 
     cascade: Cascade
     extents: Mapping[str, int]
     word_bits: int = 16
     bits: Mapping[str, int] = field(default_factory=dict)
+    equal: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cascade: Cascade, preset: Preset | None = None, **extents: int) -> Workload:
         """Return a workload with the extents of a preset, as far as the cascade has them, and those given.
 
-        Raises SpecError for an extent that the cascade does not declare.
+        Raises SpecError for an extent that neither the cascade nor the preset declares.
         """
         names = [e.name for e in cascade.extents]
         unknown = [n for n in extents if n not in names and not (preset and n in preset.extents)]
@@ -38,8 +40,19 @@ class Workload:
         if preset is None:
             return cls(cascade, dict(extents))
         merged = {**preset.extents, **extents}
-        merged.update({n: merged[of] for n, of in preset.equal.items() if n not in merged and of in merged})
-        return cls(cascade, {n: v for n, v in merged.items() if n in names}, preset.word_bits)
+        equal = {n: of for n, of in preset.equal.items() if n in names}
+        return cls(cascade, {n: v for n, v in merged.items() if n in names}, preset.word_bits, equal=equal)
+
+    @property
+    def given(self) -> dict[str, int]:
+        """The extents that are given, and those that equal them."""
+        follow = {n: self.extents[of] for n, of in self.equal.items() if n not in self.extents and of in self.extents}
+        return {**self.extents, **follow}
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """The extents that must be given before those that equal them are known."""
+        return tuple(of for n, of in self.equal.items() if n not in self.extents and of not in self.extents)
 
     def bytes_of(self, tensor: str) -> int:
         """Return the bytes of one word of a tensor."""

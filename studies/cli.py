@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from einsum_cascades.diagnostics import AttnsimError, suggest
+from einsum_cascades.diagnostics import AttnsimError, SpecError, suggest
 
 __all__ = ["COMMANDS", "library_folders", "main"]
 
@@ -20,6 +20,8 @@ __all__ = ["COMMANDS", "library_folders", "main"]
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "list": ("studies.commands_library", "list_command", "What the library holds, one line each."),
     "check": ("studies.commands_library", "check_command", "Verify cascades, architectures, mappings, workloads."),
+    "eval": ("studies.commands_eval", "eval_command", "Evaluate one design: a cascade on an architecture."),
+    "study": ("studies.commands_study", "study_command", "Run one paper's analysis: table, figures, card."),
 }
 
 
@@ -59,7 +61,9 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except AttnsimError as error:
-            click.echo(f"error: {error}" if "\n" not in str(error) else str(error), err=True)
+            # A problem with a place begins with its file, as compilers write it; anything else says what it is.
+            placed = isinstance(error, SpecError) and error.problems[0].span is not None
+            click.echo(str(error) if placed else f"error: {error}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
