@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from arch_specs.units import format_quantity
 from einsum_cascades.diagnostics import Problem, SpecError, suggest
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -121,10 +122,14 @@ class _Slice:
         """Return the logarithms of all quantities by (log2 width, log2 rows)."""
         return {tuple(at): row for at, row in zip(self.points.tolist(), self.values, strict=True)}
 
-    def extents(self) -> str:
+    def extents(self, banks: int) -> str:
         """Return the range of the points in words."""
         (low_width, low_rows), (high_width, high_rows) = (2 ** self.points.min(0), 2 ** self.points.max(0))
-        return f"{low_width:g} to {high_width:g} bits and {low_rows:g} to {high_rows:g} rows"
+        capacity = format_quantity(int(2 ** self.points.sum(1).max() * banks / 8), "bytes")
+        return (
+            f"{low_width:g} to {high_width:g} bits, {low_rows:g} to {high_rows:g} rows, "
+            f"up to {capacity} in {banks} bank{'s' * (banks > 1)}"
+        )
 
     def holds(self, at: tuple[float, float]) -> bool:
         """Say whether a point lies in a cell all of whose corners are in the table."""
@@ -159,7 +164,7 @@ def estimate_sram(
     factors = {name: factor * (banks if name == "leakage_w" else 1) for name, (_, factor) in QUANTITIES.items()}
     found = {name: math.exp(log) * factors[name] for name, log in zip(QUANTITIES, logs, strict=True)}
     warnings = [
-        f"{width_bits:g} bits x {rows_per_bank:g} rows is outside the table of {table[key].extents()}"
+        f"{width_bits:g} bits x {rows_per_bank:g} rows is outside the table of {table[key].extents(key[2])}"
         for key in corners
         if not table[key].holds(at)
     ]

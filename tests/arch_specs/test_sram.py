@@ -159,16 +159,18 @@ def test_a_ram_between_two_banks_lies_between_them() -> None:
     assert estimate_sram(1024, 1024, banks=2).error["area_um2"] > 0.2
 
 
-@pytest.mark.parametrize(
-    ("arguments", "warning"),
-    [
-        ((16384, 1024), "16384 bits x 1024 rows is outside the table of 64 to 8192 bits and 128 to 131072 rows"),
-        ((256, 64), "256 bits x 64 rows is outside the table of 64 to 8192 bits and 128 to 131072 rows"),
-        ((8192, 131072), "8192 bits x 131072 rows is outside the table of 64 to 8192 bits and 128 to 131072 rows"),
-    ],
-)
-def test_a_size_outside_the_table_is_a_warning(arguments: tuple[int, int], warning: str) -> None:
-    assert estimate_sram(*arguments).warnings == (warning,)
+@pytest.mark.parametrize("size", [(16384, 1024), (256, 64), (8192, 131072)])
+def test_a_size_outside_the_table_is_a_warning(size: tuple[int, int]) -> None:
+    assert estimate_sram(*size).warnings == (
+        f"{size[0]} bits x {size[1]} rows is outside the table of 64 to 8192 bits, 128 to 131072 rows, "
+        "up to 64 MiB in 1 bank",
+    )
+
+
+def test_a_ram_of_banks_is_held_against_the_table_of_banks() -> None:
+    (warning,) = estimate_sram(4096, 16384, banks=16).warnings
+    assert warning.endswith("up to 64 MiB in 16 banks")
+    assert estimate_sram(4096, 8192, banks=16).warnings == ()
 
 
 def test_banks_and_nodes_outside_the_table_are_warnings() -> None:
