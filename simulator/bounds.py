@@ -134,7 +134,8 @@ def lag(graph: TaskGraph, edge: Edge) -> int:
 
 def _refuse_deadlock(graph: TaskGraph) -> None:
     """Raise MappingError when tasks wait for each other at a distance of no, or a negative number of, iterations."""
-    after = {t.name: [e.target for e in graph.edges if e.source == t.name and e.distance == 0] for t in graph.tasks}
+    at_once = [e for e in graph.edges if e.distance == 0 and e.instance_offset == 0]
+    after = {t.name: [e.target for e in at_once if e.source == t.name] for t in graph.tasks}
     if backward := next((e for e in graph.edges if e.distance < 0), None):
         raise MappingError(f"{backward.target} needs {backward.source} of a later iteration: check the stages")
     try:
