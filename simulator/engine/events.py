@@ -311,10 +311,11 @@ def lead(m: Ints, row: int, n: int) -> None:
 
 @inlined
 def watch(m: Ints, row: int, t: int, now: int, end: int) -> None:
-    """Record a firing of the window, and the reference task's at half time and last."""
+    """Record a firing of the window, and the reference task's between MID and UNTIL."""
     at = m[m[lay.AT] + row * m[lay.TASKS] + t] - m[m[lay.STAGE] + t]
-    if t == m[lay.REFERENCE] and m[m[lay.INSTANCE] + row] == 0:
+    if t == m[lay.REFERENCE] and m[m[lay.INSTANCE] + row] == 0 and at <= m[lay.UNTIL]:
         m[lay.LAST_START] = now
+        m[lay.LAST_ITERATION] = at
         if m[lay.MID_ITERATION] < 0 and at >= m[lay.MID]:
             m[lay.MID_ITERATION] = at
             m[lay.MID_START] = now

@@ -187,6 +187,8 @@ def reach(m: Ints, mark: Ints, marks: Ints, level: int, period: int) -> int:
     at = m[m[lay.AT] + ref] - m[m[lay.STAGE] + ref]
     if m[lay.MID_ITERATION] < 0:
         times = min(times, (m[lay.MID] - at) // period)
+    elif at <= m[lay.UNTIL]:
+        times = min(times, (m[lay.UNTIL] - at) // period)
     for k in range(level + 1, marks.shape[0]):
         if marks[k, _KEPT] == 1:
             times = min(times, (marks[k, _NEXT] - at) // period)
@@ -301,8 +303,10 @@ def leap(m: Ints, mark: Ints, now: int, period: int, times: int) -> None:
             m[m[lay.STALL] + n * 4 + cause] += times * (m[m[lay.STALL] + n * 4 + cause] - mark[c + 1 + cause])
         c += 5
     m[m[lay.END]] += shift
-    if m[m[lay.INSTANCE]] == 0:
+    ref = m[lay.REFERENCE]
+    if m[m[lay.INSTANCE]] == 0 and m[m[lay.AT] + ref] - m[m[lay.STAGE] + ref] <= m[lay.UNTIL]:
         m[lay.LAST_START] += shift
+        m[lay.LAST_ITERATION] += times * period
     m[m[lay.NEXT]] += shift
 
 

@@ -11,7 +11,8 @@ __all__ = ["HEADER", "PLAN", "TABLES"]
 # Counts of the graph.
 TASKS, FLOWS, RESOURCES, HOLDS, ROWS, UNITS, SLOTS, PLACES, WIDEST, RING, LEAVES, INSTANCES, QUEUES, LINES = range(14)
 REFERENCE, EAGER, OFFSETS = 14, 15, 16
-# Scalars of the run. MID is the iteration from which the reference task is watched; FROM and TO the window recorded.
+# Scalars of the run. MID and UNTIL are the iterations between which the reference task is
+# watched; FROM and TO the window recorded.
 EVENTS, ALIVE, LIVE, RING_FULL, LAST_END, MID, MID_ITERATION, MID_START, LAST_START = range(17, 26)
 RECORDED, FROM, TO, SKIPPED, LIMIT = range(26, 31)
 # The plan, see `plan.Plan`.
@@ -23,7 +24,8 @@ ITERATIONS, QUEUE, QUEUE_AT, QUEUE_OF = range(61, 65)
 STARTED, KNOWN, TOTAL, AT, READY, CAUSE, STREAMS, RECORD = range(65, 73)
 START_RING, DONE_RING, REST, RATE, SINCE, DUE, HELD, LEFT, END, HEAD, INSTANCE, UNIT, SLOT = range(73, 86)
 ROW, OF_INSTANCE, FREE, TREE, NEXT, QUEUED, BUSY, FIRST, LAST, STALL, FIRED, TABLE, SCRATCH = range(86, 99)
-HEADER = 99
+LAST_ITERATION, UNTIL = 99, 100
+HEADER = 101
 
 PLAN = """
 every burst turn stage latency longest hold_at hold hold_ticks flow_at flow flow_work flow_cap flow_task in_at

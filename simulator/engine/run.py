@@ -38,7 +38,7 @@ class Run:
     waited for: `data`, `order`, `buffer` space, or another `resource` of the same task.
 
     Busy, stalled and idle after the last task add up to the makespan, for each server. `interval` is the distance of
-    two iterations in the second half of the first instance; `fill` the ticks before the busiest resource first works,
+    two iterations in the third quarter of the first instance; `fill` the ticks before the busiest resource first works,
     `drain` those after it last does. `extrapolated` firings were not run one by one, but repeated exactly. `exact` is
     False where occupancies had to be rounded up to a part of a tick.
     """
@@ -191,15 +191,10 @@ def _share(compiled: Compiled, busy: Counter[str], n: int) -> Fraction:
 
 
 def _interval(compiled: Compiled, state: Ints) -> Fraction | None:
-
-    if not compiled.graph.tasks:
+    first, last = int(state[lay.MID_ITERATION]), int(state[lay.LAST_ITERATION])
+    if first < 0 or last <= first:
         return None
-    task = compiled.graph.tasks[int(compiled.plan.shape[2])]
-    count = task.firings(int(compiled.plan.iterations[0])) if len(compiled.plan.iterations) else 0
-    if count == 0 or int(state[lay.MID_ITERATION]) < 0:
-        return None
-    length = task.iteration(count - 1) - int(state[lay.MID_ITERATION])
-    return Fraction(int(state[lay.LAST_START]) - int(state[lay.MID_START]), length * compiled.scale) if length else None
+    return Fraction(int(state[lay.LAST_START] - state[lay.MID_START]), (last - first) * compiled.scale)
 
 
 def _window(compiled: Compiled, state: Ints) -> list[Firing]:

@@ -42,7 +42,9 @@ def fresh(plan: Plan, ring: int, window: tuple[int, int, int], limit: int) -> In
     header = np.zeros(lay.HEADER, np.int64)
     parts, length = [header], lay.HEADER
     scalars = {"REFERENCE": reference, "EAGER": eager, "OFFSETS": offsets, "ALIVE": len(plan.iterations)}
-    scalars |= {"MID": int(plan.iterations[0] - 1) // 2 if len(plan.iterations) else 0, "MID_ITERATION": -1}
+    last = int(plan.iterations[0]) - 1 if len(plan.iterations) else 0
+    # The last quarter is left out: there tasks of a pipeline are missing that others have waited for.
+    scalars |= {"MID": last // 2, "MID_ITERATION": -1, "UNTIL": last - last // 4}
     scalars |= {"FROM": window[0], "TO": window[1], "LIMIT": limit}
     for name, value in (counts | scalars).items():
         header[getattr(lay, name)] = value
