@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from arch_specs.units import check_value, parse_quantity
 from einsum_cascades.diagnostics import Problem, SpecError, suggest
@@ -42,6 +42,7 @@ class Operation:
     name: str
     cycles: Fraction | None = quantity("cycles", "cycles", default=None)
     energy_j: float | None = quantity("j", "energy", default=None)
+    area_um2: float = quantity("um2", "area", default=0.0)
     expands: tuple[tuple[str, int], ...] = field(default=(), metadata={"key": "as"})
 
 
@@ -50,6 +51,9 @@ class Memory:
     """A store: `capacity_bytes` None is unlimited; bandwidth None is unlimited.
 
     `bandwidth_bytes_per_s` is shared by reads and writes; `read_bytes_per_s` and `write_bytes_per_s` are separate.
+    An access moves `access_bytes`, whatever part of them is asked for. Its energies, and the area, are given, or follow
+    from the `technology`: `sram` from the table of static RAMs, `registers` from the register file of `depth` words.
+    `accesses_per_cycle` is what the ports can serve; only an accounting that charges ports looks at it.
     """
 
     name: str
@@ -58,16 +62,26 @@ class Memory:
     bandwidth_bytes_per_s: float | None = quantity("bytes_per_s", "bandwidth", default=None)
     read_bytes_per_s: float | None = quantity("bytes_per_s", "read", default=None)
     write_bytes_per_s: float | None = quantity("bytes_per_s", "write", default=None)
+    technology: Literal["sram", "registers"] | None = None
+    access_bytes: int | None = quantity("bytes", "access", default=None)
+    banks: int = 1
+    ports: Literal["1rw", "1r1w", "2rw", "4rw"] = "1rw"
+    depth: int | None = None
+    accesses_per_cycle: int | None = None
+    read_energy_j: float | None = quantity("j", "read_energy", default=None)
+    write_energy_j: float | None = quantity("j", "write_energy", default=None)
+    area_um2: float | None = quantity("um2", "area", default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """An array of `rows` x `cols` equal lanes and the operations that each lane has."""
+    """An array of `rows` x `cols` equal lanes, each with operations and a register file of `registers` words."""
 
     name: str
     rows: int
     cols: int = 1
     parent: str | None = None
+    registers: int | None = None
     ops: tuple[Operation, ...] = ()
 
     @property
@@ -106,11 +120,12 @@ class Architecture:
     """A machine: its clock, its parts, and for each number (dotted path) the source it was read from.
 
     `mapping` names the mapping that it is used with unless another is given; `uncertain` holds the dotted paths of
-    the numbers that their sources do not state plainly.
+    the numbers that their sources do not state plainly. `node_m` is the feature size that energies and areas are for.
     """
 
     name: str
     clock_hz: float = quantity("hz", "clock")
+    node_m: float | None = quantity("m", "node", default=None)
     parts: tuple[Part, ...] = ()
     summary: str = ""
     mapping: str | None = None
@@ -197,7 +212,7 @@ class Architecture:
 
 
 def _is_number(f: dataclasses.Field[Any]) -> bool:
-    return "unit" in f.metadata or f.type in ("int", "float")
+    return "unit" in f.metadata or f.type in ("int", "float", "int | None")
 
 
 def _operation(owner: Any, name: str) -> Operation:
