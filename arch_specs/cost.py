@@ -38,7 +38,7 @@ class RegisterFile:
 @lru_cache
 def _constants() -> dict[str, float]:
     problems = Problems()
-    source = read_source(Path(__file__).parent / "data" / "register_file_45nm.yaml")
+    source = read_source(Path(__file__).parent / "register_file_45nm.yaml")
     energies = ("write_energy_per_word", "read_energy_extra", "address_energy_base", "address_energy_per_bit")
     areas = ("area_per_word", "address_area_per_bit")
     fields = read_yaml(source, problems).mapping(("source", "least_words", *energies, *areas))

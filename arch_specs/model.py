@@ -42,8 +42,8 @@ class Operation:
     name: str
     cycles: Fraction | None = quantity("cycles", "cycles", default=None)
     energy_j: float | None = quantity("j", "energy", default=None)
-    area_um2: float = quantity("um2", "area", default=0.0)
     expands: tuple[tuple[str, int], ...] = field(default=(), metadata={"key": "as"})
+    area_um2: float = quantity("um2", "area", default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class Compute:
     rows: int
     cols: int = 1
     parent: str | None = None
-    registers: int | None = None
     ops: tuple[Operation, ...] = ()
+    registers: int | None = None
 
     @property
     def lanes(self) -> int:
@@ -125,12 +125,12 @@ class Architecture:
 
     name: str
     clock_hz: float = quantity("hz", "clock")
-    node_m: float | None = quantity("m", "node", default=None)
     parts: tuple[Part, ...] = ()
     summary: str = ""
     mapping: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     uncertain: frozenset[str] = field(default=frozenset(), compare=False)
+    node_m: float | None = quantity("m", "node", default=None)
 
     @property
     def memories(self) -> tuple[Memory, ...]:
