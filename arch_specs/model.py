@@ -93,6 +93,15 @@ class Compute:
         """Return the part's own operation called `name`, or None."""
         return next((op for op in self.ops if op.name == name), None)
 
+    def carriers(self, operation_class: str) -> tuple[str, ...]:
+        """Return the part's own operations that can carry out one of a class, the preferred one first.
+
+        >>> Compute("pe", 4, ops=(Operation("mac", Fraction(1)),)).carriers("mul")
+        ('mac',)
+        """
+        names = ALTERNATIVES.get(operation_class, (operation_class,))
+        return tuple(name for name in names if self.operation(name) is not None)
+
     def cycles(self, operation_class: str) -> Fraction | None:
         """Return the cycles that a lane spends on one operation of a class, or None where it lacks it.
 
@@ -100,12 +109,10 @@ class Compute:
         >>> Compute("pe", 4, ops=ops).cycles("exp")
         Fraction(6, 1)
         """
-        for name in ALTERNATIVES.get(operation_class, (operation_class,)):
+        for name in self.carriers(operation_class):
             op = self.operation(name)
-            if op is None:
-                continue
-            if not op.expands:
-                return op.cycles
+            if op is None or not op.expands:
+                return None if op is None else op.cycles
             parts = [(self.cycles(inner), count) for inner, count in op.expands]
             if all(cycles is not None for cycles, _ in parts):
                 return sum((cycles * count for cycles, count in parts if cycles is not None), Fraction(0))
