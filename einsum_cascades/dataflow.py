@@ -93,9 +93,7 @@ class _Splitter:
         tiles = tiles_of(index, self.extents[self.root(rank)]) if self.root(rank) in self.extents else None
         if tiles is not None and len(fine) > 1:
             factors = self.extents[self.root(rank)].factors
-            return tuple(
-                Coordinate(v) for t, f in zip(tiles, factors, strict=True) for v in self.variables(t, f)
-            )
+            return tuple(Coordinate(v) for t, f in zip(tiles, factors, strict=True) for v in self.variables(t, f))
         if index.single is not None and len(fine) == 1:
             return (Coordinate(index.single, index.offset, index.offset),)
         if index.single is not None:
@@ -130,9 +128,7 @@ def _reach(index: Affine, main: str) -> tuple[float, float]:
 def build_graph(cascade: Cascade) -> Graph:
     """Return the cascade over its finest ranks."""
     splitter = _Splitter(cascade)
-    ranks = {
-        t.name: tuple((rank, fine) for rank in t.ranks for fine in splitter.fine(rank)) for t in cascade.tensors
-    }
+    ranks = {t.name: tuple((rank, fine) for rank in t.ranks for fine in splitter.fine(rank)) for t in cascade.tensors}
     domains = find_domains(cascade)
     nodes = []
     for einsum in cascade.einsums:

@@ -49,7 +49,7 @@ def normalize(predicate: Predicate) -> Predicate:
     if relation in ("<", ">"):
         difference = add(difference, Affine((Term(1),)))
     kind = relation if relation in ("==", "!=") else "<="
-    return Predicate(difference, kind, Affine(()), predicate.span)  # type: ignore[arg-type]
+    return Predicate(difference, kind, Affine(()), predicate.span)
 
 
 def add(first: Affine, second: Affine) -> Affine:

@@ -26,9 +26,8 @@ def _freeze(constraints: Iterable[tuple[Key, Interval]]) -> Disjunct:
     """Meet the constraints of one key, and drop those that say nothing."""
     found: dict[Key, Interval] = {}
     for key, (low, high) in constraints:
-        if key in found:
-            low, high = max(low, found[key][0]), min(high, found[key][1])
-        found[key] = (low, high)
+        least, most = found.get(key, (-inf, inf))
+        found[key] = (max(low, least), min(high, most))
     return frozenset((k, i) for k, i in found.items() if i != (-inf, inf))
 
 

@@ -76,9 +76,7 @@ def count_passes(cascade: Cascade) -> Passes:
             reads.setdefault(tensor.name, {})[extent.name] = found
             if extent.name not in ranks or _size(found.lineage.passes) > _size(ranks[extent.name]):
                 ranks[extent.name] = found.lineage.passes
-                witness[extent.name] = found.lineage.einsums if len(found.lineage.einsums) > 1 else ()
-                if _size(found.lineage.passes) > 1:
-                    witness[extent.name] = found.lineage.einsums
+                witness[extent.name] = found.lineage.einsums if _size(found.lineage.passes) > 1 else ()
         if extent.name not in ranks and analyzer.is_rank(extent.name):
             ranks[extent.name], witness[extent.name] = number(1), ()
     levels = {rank: analyzer.levels(rank) for rank in ranks}
@@ -148,9 +146,7 @@ class _Analyzer:
     def grows_along(self, tensor: str, group: Iterable[int]) -> bool:
         """Say whether a tensor is made generation by generation along one of these positions."""
         pairs = self.graph.ranks[tensor]
-        grown = {
-            self.graph.cascade.tensor(tensor).ranks[position] for position in self.recurrent.get(tensor, ())
-        }
+        grown = {self.graph.cascade.tensor(tensor).ranks[position] for position in self.recurrent.get(tensor, ())}
         return any(pairs[q][0] in grown for q in group)
 
     def lineage(self, tensor: str, group: frozenset[int]) -> list[tuple[str, dict[int, Coordinate | int]]]:
@@ -208,7 +204,7 @@ class _Analyzer:
                 inner.append([part[0]])
                 continue
             again = before(self.within)
-            here = _relation(len(reads), lambda i, j, p=part, b=again: i in p and j in p and i != j and b(i, j))
+            here = [{j for j in part if i in part and i != j and again(i, j)} for i in range(len(reads))]
             chain = _longest_path([[n] for n in part], here, [number(1)] * len(part))
             inner.append([part[i] for i in chain])
             weights.append(number(len(chain)) * self.generations(reads, part))
@@ -248,8 +244,7 @@ class _Analyzer:
             if not held[i]:
                 level[i] = max(makers, default=1)
             elif len(held[i]) < len(fine):
-                level[i] = max(makers, default=level[i], key=lambda n, own=level[i]: max(n, own))
-                level[i] = max([level[i], *makers])
+                level[i] = max(level[i], *makers, 1)
         return {n.einsum.name: level[i] for i, n in enumerate(nodes)}
 
 

@@ -22,6 +22,7 @@ class Atom:
 
     text: str
     value: Callable[[Mapping[str, int]], int]
+    most: Polynomial | None = None  # never less than the value, where that is known
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Atom) and self.text == other.text
@@ -85,9 +86,10 @@ class Polynomial:
         """Return the value at these extents; an int when it is whole. KeyError when a symbol is not given."""
         total = Fraction(0)
         for key, c in self.terms:
+            product = c
             for name, power in key:
-                c *= (extents[name] if isinstance(name, str) else name.value(extents)) ** power
-            total += c
+                product *= (extents[name] if isinstance(name, str) else name.value(extents)) ** power
+            total += product
         return int(total) if total.denominator == 1 else total
 
     def constant(self) -> int | None:
@@ -106,10 +108,10 @@ class Polynomial:
         spare = {key: c for key, c in (self - other).terms if c > 0}
         for key, c in (self - other).terms:
             need = -c
-            for larger in spare:
+            for larger, left in tuple(spare.items()):
                 if need > 0 and all(dict(larger).get(s, 0) >= p for s, p in key):
-                    used = min(need, spare[larger])
-                    spare[larger] -= used
+                    used = min(need, left)
+                    spare[larger] = left - used
                     need -= used
             if need > 0:
                 return False
@@ -193,7 +195,8 @@ def clamp_at_zero(p: Polynomial) -> Polynomial:
         return p
     if Polynomial().dominates(p):
         return Polynomial()
-    return symbol(Atom(f"max({p}, 0)", lambda extents: int(max(p.evaluate(extents), 0))))
+    most = Polynomial(tuple((key, c) for key, c in _upper(p).terms if c > 0))
+    return symbol(Atom(f"max({p}, 0)", lambda extents: int(max(p.evaluate(extents), 0)), most))
 
 
 def smaller(first: Polynomial, second: Polynomial) -> Polynomial:
@@ -202,12 +205,25 @@ def smaller(first: Polynomial, second: Polynomial) -> Polynomial:
     >>> str(smaller(symbol("M"), symbol("M") + 3)), str(smaller(symbol("P"), symbol("M")))
     ('M', 'min(M, P)')
     """
-    if first.dominates(second):
+    if first.dominates(_upper(second)):
         return second
-    if second.dominates(first):
+    if second.dominates(_upper(first)):
         return first
     a, b = sorted((first, second), key=str)
-    return symbol(Atom(f"min({a}, {b})", lambda e: int(min(a.evaluate(e), b.evaluate(e)))))
+    return symbol(Atom(f"min({a}, {b})", lambda e: int(min(a.evaluate(e), b.evaluate(e))), _upper(b)))
+
+
+def _upper(p: Polynomial) -> Polynomial:
+    """Return a polynomial that is never less, with the atoms that are added replaced by what they are at most."""
+    total = Polynomial()
+    for key, c in p.terms:
+        product = number(c)
+        for name, power in key:
+            known = name.most if isinstance(name, Atom) and c > 0 else None
+            for _ in range(power):
+                product = product * (symbol(name) if known is None else known)
+        total = total + product
+    return total
 
 
 def _common_factor(terms: Iterable[tuple[Key, Fraction]]) -> Key:
