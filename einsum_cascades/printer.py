@@ -21,7 +21,7 @@ from einsum_cascades.ir import (
     Term,
 )
 
-__all__ = ["print_cascade", "print_einsum", "print_expr"]
+__all__ = ["print_cascade", "print_einsum", "print_expr", "print_predicate"]
 
 _INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2)}
 _TIGHT = 3
@@ -93,7 +93,7 @@ def _right(einsum: Einsum) -> str:
     if einsum.reductions:
         text += " :: " + ", ".join(map(_reduction, einsum.reductions))
     if einsum.predicates:
-        text += " | " + ", ".join(map(_predicate, einsum.predicates))
+        text += " | " + ", ".join(map(print_predicate, einsum.predicates))
     return text
 
 
@@ -104,7 +104,8 @@ def _reduction(reduction: Reduction) -> str:
     return f"{reduction.operator}({inside.strip()})" if inside else reduction.operator
 
 
-def _predicate(predicate: Predicate) -> str:
+def print_predicate(predicate: Predicate) -> str:
+    """Return a predicate as it stands in a text: `m > p - W`."""
     return f"{_spaced(predicate.left)} {predicate.relation} {_spaced(predicate.right)}"
 
 
