@@ -143,8 +143,8 @@ def _logic_area(ops: tuple[Operation, ...]) -> float:
 def chip_area(architecture: Architecture) -> dict[str, float]:
     """Return the area in um^2 of each part: lanes of logic and registers, memories, and their networks.
 
-    A network costs 1 um^2 for each row of an array and for its shared end (FuseMax artifact, MICRO 2024); memories
-    without an area, DRAM for one, cost nothing.
+    A 2-D array has a network of 1 um^2 along each row, and 1 um^2 of `networks` feeds each array (FuseMax artifact,
+    MICRO 2024); memories without an area, DRAM for one, cost nothing.
 
     >>> from arch_specs.load import load_architecture
     >>> from einsum_cascades.registry import locate
@@ -159,6 +159,6 @@ def chip_area(architecture: Architecture) -> dict[str, float]:
             areas[part.name] = cost.area_um2 if cost else part.area_um2 or 0.0
         else:
             registers = register_file(part.registers).area_um2 if part.registers else 0.0
-            network = part.rows + 1 if part.cols > 1 else 1
-            areas[part.name] = part.lanes * (_logic_area(part.ops) + registers) + network
-    return areas
+            along_rows = part.rows if part.cols > 1 else 0
+            areas[part.name] = part.lanes * (_logic_area(part.ops) + registers) + along_rows
+    return areas | {"networks": float(len(architecture.computes))}

@@ -46,6 +46,12 @@ def softmax_attention(inputs: Mapping[str, Array], extents: Mapping[str, int]) -
     return {"AV": np.swapaxes(softmax(scores, -1) @ np.swapaxes(v, -1, -2), -1, -2)}
 
 
+def matrix_product(inputs: Mapping[str, Array], extents: Mapping[str, int]) -> dict[str, Array]:
+    """Return Z = X W."""
+    return {"Z": inputs["X"] @ inputs["W"]}
+
+
 REFERENCES: dict[str, Reference] = {
+    "matrix_product": matrix_product,
     "softmax_attention": softmax_attention,
 }

@@ -24,7 +24,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One published figure beside ours; `tolerance` is the relative difference that reading it allows."""
+    """One published figure beside ours; `tolerance` is the relative difference that reading it allows.
+
+    `low` and `high` bound ours over the choices that `assumptions` names; None where there is nothing to choose.
+    """
 
     claim: str
     published: float
@@ -32,16 +35,22 @@ class Claim:
     tolerance: float
     assumptions: str
     source: str
+    low: float | None = None
+    high: float | None = None
 
     @property
     def ratio(self) -> float:
-        """Ours over published: what remains unexplained."""
-        return self.ours / self.published
+        """Ours over published: what remains unexplained; infinite where the paper says zero."""
+        return self.ours / self.published if self.published else float("inf")
 
     @property
     def verdict(self) -> str:
         """`reproduced` within the tolerance, else `differs`."""
-        return "reproduced" if abs(self.ratio - 1) <= self.tolerance else "differs"
+        return (
+            "reproduced"
+            if abs(self.ours - self.published) <= self.tolerance * (abs(self.published) or 1)
+            else "differs"
+        )
 
 
 @dataclass(frozen=True)
