@@ -114,11 +114,9 @@ def draw_pareto(table: pd.DataFrame) -> Figure:
     for (model, points), colour in zip(table.groupby("model", sort=False), COLOURS[1:], strict=False):
         ordered = points.sort_values("area_um2")
         ax.plot(ordered.area_um2 / 1e8, ordered.latency_s, "o-", color=colour, label=str(model), markersize=4)
-    lowest = table.sort_values("latency_s").groupby("pe_dim").head(1)
-    for point in lowest.itertuples():
-        text = f"{point.pe_dim}x{point.pe_dim}"
-        place = (float(point.area_um2) / 1e8, float(point.latency_s))
-        ax.annotate(text, place, xytext=(-4, -12), textcoords="offset points", fontsize=8, ha="right")
+    for dim, points in table.groupby("pe_dim"):
+        place = (float(points.area_um2.min()) / 1e8, float(points.latency_s.min()))
+        ax.annotate(f"{dim}x{dim}", place, xytext=(-4, -12), textcoords="offset points", fontsize=8, ha="right")
     ax.set(xscale="log", yscale="log", xlabel="chip area (cm$^2$)", ylabel="latency (s)")
     ax.grid(which="major", color="#dddddd", linewidth=0.6)
     ax.legend(frameon=False)
