@@ -1,0 +1,149 @@
+"""What does this attention algorithm cost, on what machine, and how far is that from the ceiling?
+
+>>> import attnsim
+>>> attnsim.evaluate("attention_1pass", "fusemax", workload="bert", M=65536).bound_by
+'pe1d'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from einsum_cascades.ir import Cascade
+from einsum_cascades.registry import entries, locate_any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from arch_specs.model import Architecture
+    from simulator.design import Design
+    from simulator.report import Report
+
+__all__ = ["design", "evaluate", "load", "names", "parse", "run", "study", "sweep", "text"]
+
+_LOADERS = {
+    "cascades": "load_cascade",
+    "archs": "load_machine",
+    "mappings": "load_mapping",
+    "workloads": "load_workload",
+}
+
+
+def names(kind: str) -> list[str]:
+    """Return the names that the library has of a kind: cascades, archs, mappings, workloads or studies."""
+    return [entry.name for entry in entries(kind)]
+
+
+def load(name: str | Path) -> Any:
+    """Return the cascade, architecture, mapping or workload that a name or a path means.
+
+    >>> load("fusemax").clock_hz
+    940000000.0
+    """
+    kind, path = locate_any(name)[0]
+    return getattr(import_module("simulator.library"), _LOADERS[kind])(path)
+
+
+def parse(source: str) -> Cascade:
+    """Return the cascade that a text describes; SpecError with every problem of it."""
+    from einsum_cascades.parser import parse as parse_text
+
+    return parse_text(source)
+
+
+def text(cascade: Cascade | str) -> str:
+    """Return a cascade as text that `parse` reads back to an equal one."""
+    from einsum_cascades.printer import print_cascade
+
+    return print_cascade(_cascade(cascade))
+
+
+def run(cascade: Cascade | str, inputs: dict[str, np.ndarray], **extents: int) -> dict[str, np.ndarray]:
+    """Return every tensor that a cascade computes in NumPy from its inputs, by name."""
+    from einsum_cascades.interpret import run as run_cascade
+
+    return run_cascade(_cascade(cascade), inputs, extents)
+
+
+def design(
+    cascade: Cascade | str,
+    arch: Architecture | str,
+    *,
+    workload: str | None = None,
+    mapping: str | None = None,
+    settings: dict[str, str | int] | None = None,
+    **extents: int,
+) -> Design:
+    """Return a design with every knob set: a cascade with extents on an architecture, by a mapping.
+
+    `settings` changes numbers of the machine and knobs: `{"pe2d.rows": 128, "mapping.queries": 4096}`.
+    """
+    from simulator import library
+    from simulator.workload import Workload
+
+    preset = library.load_workload(workload) if workload else None
+    shaped = Workload.of(_cascade(cascade), preset, **extents)
+    machine = library.load_machine(arch) if isinstance(arch, str) else arch
+    template = library.load_mapping(mapping) if mapping else None
+    return library.make_design(shaped, machine, template, settings)
+
+
+def evaluate(cascade: Cascade | str | Design, arch: Architecture | str = "fusemax", **options: Any) -> Report:
+    """Return the cost of a design, or of what `design` makes of the same arguments.
+
+    >>> round(evaluate("attention_1pass", "fusemax", workload="bert", M=2**20).utilization["pe2d"], 3)
+    0.993
+    """
+    from simulator.design import Design
+    from simulator.evaluate import evaluate as evaluate_design
+
+    made = cascade if isinstance(cascade, Design) else design(cascade, arch, **options)
+    return evaluate_design(made)
+
+
+def sweep(
+    cascade: Cascade | str,
+    arch: Architecture | str,
+    axes: dict[str, Sequence[str | int | float]],
+    *,
+    workload: str | None = None,
+    mapping: str | None = None,
+    **extents: int,
+) -> pd.DataFrame:
+    """Return one row per point of the product of `axes` (extents, numbers of the machine, knobs).
+
+    >>> table = sweep("attention_1pass", "fusemax", {"M": [1024, 4096], "pe2d.rows": [128, 256]}, workload="bert")
+    >>> len(table), bool(table.feasible.all())
+    (4, True)
+    """
+    import pandas as pd
+
+    from simulator import library
+    from simulator.sweep import sweep_rows
+    from simulator.workload import Workload
+
+    preset = library.load_workload(workload) if workload else None
+    parsed = _cascade(cascade)
+    shaped = Workload.of(parsed, preset, **extents)
+    machine = library.load_machine(arch) if isinstance(arch, str) else arch
+    template = library.load_mapping(mapping) if mapping else None
+    return pd.DataFrame(sweep_rows(shaped, machine, axes, template))
+
+
+def study(name: str) -> Any:
+    """Return the result of a study of a published analysis: its tables, figures and card."""
+    from studies.study import load_study
+
+    return load_study(name).run()
+
+
+def _cascade(cascade: Cascade | str) -> Cascade:
+    if isinstance(cascade, Cascade):
+        return cascade
+    from simulator.library import load_cascade
+
+    return load_cascade(cascade)

@@ -1,0 +1,143 @@
+"""What each memory must hold in each fusion group, and the share of accesses that spills when it does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import prod
+
+from arch_specs.model import Memory
+from einsum_cascades.diagnostics import MappingError
+from einsum_cascades.ir import rank_of
+from simulator.layout import Layout, Placed
+from simulator.mapping import Buffer
+from simulator.nest import BoundLoop
+
+__all__ = ["Occupancy", "live_tile", "occupancies"]
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """Bytes that a group holds in a memory, tensor by tensor, against its capacity; `spill` is the missing share."""
+
+    memory: str
+    need_bytes: int
+    capacity_bytes: int
+    regions: tuple[tuple[str, int], ...]
+    spill: Fraction
+    spills: tuple[str, ...]
+
+
+def _tensor(operand: str) -> str:
+    """Return the tensor of an operand: generations of one tensor share a buffer."""
+    return operand.rstrip("-")
+
+
+def _touching(layout: Layout, tensor: str) -> list[tuple[Placed, frozenset[str]]]:
+    """Return the Einsums that read or write a tensor, with the rank variables that index its storage.
+
+    A later generation overwrites the one before, so an iterative rank takes no room.
+    """
+    cascade = layout.design.workload.cascade
+    iterative = frozenset(
+        index.single
+        for einsum in cascade.extended
+        if einsum.name == tensor
+        for index in einsum.output.indices
+        if index.single is not None and index.offset > 0
+    )
+    found = []
+    for placed in layout.placed.values():
+        variables = [o.variables for o in placed.operands if _tensor(o.name) == tensor]
+        if variables:
+            found.append((placed, frozenset().union(*variables) - iterative))
+    return found
+
+
+def _outside(placed: Placed, memory: str) -> list[BoundLoop]:
+    """Return the temporal loops outside a memory level, those of bound 1 left out."""
+    levels = placed.nest.levels[: placed.nest.position(memory)]
+    return [loop for level in levels if not level.spatial for loop in level.loops if loop.bound > 1]
+
+
+def live_tile(layout: Layout, memory: str, tensor: str) -> int:
+    """Return the words of a tensor that a memory must hold at a time.
+
+    Where the tensor also has a home further out, this is the largest tile that an Einsum keeps. Where it has none, a
+    word must stay from the Einsum that makes it to the last that reads it: the extent inside the longest prefix of
+    outer loops that all of them share.
+    """
+    touching = _touching(layout, tensor)
+    keepers = [(p, v) for p, v in touching if any(_tensor(n) == tensor for n in p.keep.get(memory, ()))]
+    own = max((p.nest.tile(memory, v) for p, v in keepers), default=0)
+    homes = {m for p, _ in touching for m, names in p.keep.items() if any(_tensor(n) == tensor for n in names)}
+    if not keepers or any(_is_outside(keepers[0][0], home, memory) for home in homes):
+        return own
+    prefix: list[BoundLoop] = []
+    if len({layout.group_of(p.einsum.name) for p, _ in touching}) == 1:
+        lists = [_outside(p, memory) for p, _ in touching if _has(p, memory)]
+        for loops in zip(*lists, strict=False):
+            if any((loop.variable, loop.bound) != (loops[0].variable, loops[0].bound) for loop in loops):
+                break
+            prefix.append(loops[0])
+    variables = keepers[0][1]
+    whole = prod(layout.design.extents[rank_of(v)] for v in variables)
+    return max(own, whole // prod(loop.bound for loop in prefix if loop.variable in variables))
+
+
+def _has(placed: Placed, memory: str) -> bool:
+    return any(level.name == memory and not level.spatial for level in placed.nest.levels)
+
+
+def _is_outside(placed: Placed, home: str, memory: str) -> bool:
+    nest = placed.nest
+    return _has(placed, home) and nest.position(home) < nest.position(memory)
+
+
+def occupancies(layout: Layout) -> tuple[dict[str, Occupancy], ...]:
+    """Return, for each fusion group, what it holds in each memory of limited capacity, by memory.
+
+    Raises MappingError when something does not fit and the mapping does not spill, with the bytes and what is largest.
+    """
+    memories = layout.design.architecture.memories
+    return tuple(
+        {m.name: held for m in memories if (held := _occupy(layout, index, m)) is not None}
+        for index in range(len(layout.groups))
+    )
+
+
+def _occupy(layout: Layout, group: int, memory: Memory) -> Occupancy | None:
+    """Return what a fusion group holds in a memory; None where the memory is unlimited or holds nothing."""
+    design = layout.design
+    buffer = design.binding.buffers.get(memory.name, Buffer())
+    capacity = buffer.capacity_bytes if buffer.capacity_bytes is not None else memory.capacity_bytes
+    if capacity is None:
+        return None
+    members = [layout.placed[name] for name in layout.groups[group][1]]
+    here = {_tensor(n) for p in members for n in p.keep.get(memory.name, ())}
+    touched = {_tensor(o.name) for p in members for o in p.operands}
+    words = {t: live_tile(layout, memory.name, t) for t in sorted(here)}
+    for tensor in sorted(touched - here):
+        if tensor in buffer.streamed:
+            tiles = buffer.streamed[tensor].items()
+            words[tensor] = prod(min(design.tile(tile), design.extents[rank_of(v)]) for v, tile in tiles)
+    held = {
+        t: n * buffer.depth.get(t, 1) * design.workload.bytes_of(t)
+        for t, n in words.items()
+        if t not in buffer.uncounted
+    }
+    if not held:
+        return None
+    regions = [(t, held[t]) for t in held if not any(t in shared for shared in buffer.shared)]
+    joint = [[t for t in shared if t in held] for shared in buffer.shared]
+    regions += [("/".join(tensors), max(held[t] for t in tensors)) for tensors in joint if tensors]
+    need = sum(n for _, n in regions)
+    ranked = tuple(sorted(regions, key=lambda region: -region[1]))
+    if need > capacity and buffer.overflow != "spill":
+        largest = ", ".join(f"{name} {size:,}" for name, size in ranked[:3])
+        raise MappingError(
+            f"mapping {design.mapping.name} needs {need:,} bytes of {memory.name}, which has {capacity:,} "
+            f"(too much by {need - capacity:,}; largest: {largest})"
+        )
+    spill = max(Fraction(0), 1 - Fraction(capacity, need))
+    return Occupancy(memory.name, need, capacity, ranked, spill, buffer.spills if spill else ())

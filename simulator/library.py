@@ -1,0 +1,100 @@
+"""From names to values: what a library name or a file path means, and a design made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from arch_specs.load import load_architecture
+from arch_specs.model import Architecture
+from einsum_cascades.diagnostics import MappingError, SpecError
+from einsum_cascades.ir import Cascade
+from einsum_cascades.parser import parse_file
+from einsum_cascades.registry import entries, locate
+from simulator.design import Design
+from simulator.mapping_reader import Template, read_mapping_file
+from simulator.plan import plan
+from simulator.workload import Preset, Workload
+from simulator.workload_reader import read_workload_file
+
+__all__ = ["load_cascade", "load_machine", "load_mapping", "load_workload", "make_design"]
+
+Search = Sequence[str | Path]
+
+
+def load_cascade(name: str | Path, search: Search = ()) -> Cascade:
+    """Return the cascade that a library name or a path means; `search` holds folders that are looked at first.
+
+    >>> load_cascade("attention_1pass").einsum("PRM").operations["exp"]
+    1
+    """
+    return parse_file(locate("cascades", name, search))
+
+
+def load_machine(name: str | Path, search: Search = ()) -> Architecture:
+    """Return the architecture that a library name or a path means.
+
+    >>> load_machine("fusemax").value("pe2d.rows")
+    256
+    """
+    return load_architecture(locate("archs", name, search))
+
+
+def load_mapping(name: str | Path, search: Search = ()) -> Template:
+    """Return the mapping that a library name or a path means.
+
+    >>> load_mapping("fusemax_binding").cascade
+    'attention_1pass'
+    """
+    return read_mapping_file(locate("mappings", name, search), lambda like: locate("mappings", like, search))
+
+
+def load_workload(name: str | Path, search: Search = ()) -> Preset:
+    """Return the shape that a library name or a path means.
+
+    >>> load_workload("bert").extents["H"]
+    12
+    """
+    return read_workload_file(locate("workloads", name, search))
+
+
+def make_design(
+    workload: Workload,
+    architecture: Architecture,
+    template: Template | None = None,
+    settings: Mapping[str, str | int] | None = None,
+    search: Search = (),
+) -> Design:
+    """Return a design; without a template the architecture's own mapping is taken.
+
+    `settings` changes numbers of the machine (`pe2d.rows`, in SI or as text with a unit) and knobs of the mapping
+    (`mapping.queries`). Raises SpecError for a setting of nothing, MappingError where no mapping is known, where it is
+    for another cascade, or where nothing fits.
+    """
+    knobs: dict[str, str | int] = {}
+    for dotted, value in (settings or {}).items():
+        if dotted.startswith("mapping."):
+            knobs[dotted.removeprefix("mapping.")] = value
+        else:
+            architecture = architecture.replace(dotted, value)
+    if template is None:
+        if architecture.mapping is None:
+            raise MappingError(f"{architecture.name} names no mapping of its own: choose one with --mapping")
+        template = load_mapping(architecture.mapping, search)
+    missing = [name for name in template.einsums if name not in {e.name for e in workload.cascade.extended}]
+    if missing and template.cascade != workload.cascade.name:
+        raise MappingError(_other_cascade(workload.cascade.name, template, search))
+    return plan(workload, architecture, template, knobs)
+
+
+def _other_cascade(cascade: str, template: Template, search: Search) -> str:
+    """Say which mappings there are for a cascade, when the one at hand is for another."""
+    able = []
+    for entry in entries("mappings", search):
+        try:
+            if load_mapping(entry.path, search).cascade == cascade:
+                able.append(entry.name)
+        except SpecError:
+            continue  # a broken file elsewhere in the library is not what this message is about
+    remedy = f"mappings for it: {', '.join(able)}" if able else "no mapping of the library is for it"
+    return f"mapping {template.name} is for {template.cascade}, not for {cascade}; {remedy}"

@@ -1,0 +1,174 @@
+"""From a mapping file to a design: knobs that the user sets are set, the others are tried and the best one taken."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from arch_specs.model import Architecture
+from einsum_cascades.diagnostics import MappingError, Problem, SpecError, suggest
+from einsum_cascades.ir import rank_of
+from simulator.bounds import bound_group
+from simulator.capacity import occupancies
+from simulator.design import Design
+from simulator.layout import Layout, lay_out
+from simulator.mapping import Binding, Knob
+from simulator.mapping import Mapping as LoopMapping
+from simulator.mapping_reader import Template
+from simulator.targets.spatial import bytes_moved, lower_spatial
+from simulator.workload import Workload
+
+__all__ = ["Settings", "plan"]
+
+Settings = Mapping[str, str | int | tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """One value for every knob."""
+
+    tiles: dict[str, int]
+    options: dict[str, str]
+    resident: dict[str, tuple[str, ...]]
+
+    def __str__(self) -> str:
+        resident = {name: "+".join(tensors) or "none" for name, tensors in self.resident.items()}
+        return ", ".join(f"{name}={value}" for name, value in (self.tiles | self.options | resident).items())
+
+
+def plan(
+    workload: Workload, architecture: Architecture, template: Template, settings: Settings | None = None
+) -> Design:
+    """Return a design with every knob of a mapping file set, by `settings` or by the objectives that it minimizes.
+
+    Of candidates that are equal in every objective the first is taken. Raises SpecError for a setting of no knob,
+    MappingError when no candidate fits; its text is that of the first.
+    """
+    settings = settings or {}
+    names = [knob.name for knob in template.knobs]
+    if unknown := [name for name in settings if name not in names]:
+        raise SpecError(Problem(f"mapping {template.name} has no knob '{n}'", hint=suggest(n, names)) for n in unknown)
+    base = Design(workload, architecture, *template.select(_first_options(template.knobs)))
+    candidates = [_assemble(c) for c in itertools.product(*(_values(base, k, settings) for k in template.knobs))]
+    variants = {options: template.select(dict(options)) for options in {tuple(c.options.items()) for c in candidates}}
+    designs = [(c, _realize(base, template.knobs, c, variants[tuple(c.options.items())])) for c in candidates]
+    if len(designs) == 1:
+        return designs[0][1]
+    objectives = base.mapping.minimize
+    if not objectives:
+        raise MappingError(
+            f"mapping {template.name} leaves {', '.join(names)} open: set them, or say what to 'minimize'"
+        )
+    best: tuple[tuple[Fraction, ...], _Candidate, Design] | None = None
+    first_error: MappingError | None = None
+    feasible = 0
+    for candidate, design in designs:
+        try:
+            score = _score(lay_out(design), objectives)
+        except MappingError as error:
+            first_error = first_error or error
+            continue
+        feasible += 1
+        if best is None or score < best[0]:
+            best = score, candidate, design
+    if best is None:
+        raise first_error or MappingError(f"mapping {template.name} has nothing to choose from")
+    text = f"{best[1]}: least {', then '.join(objectives)} of {feasible} that fit among {len(designs)} candidates"
+    return replace(best[2], choices=(text,))
+
+
+def _first_options(knobs: tuple[Knob, ...]) -> dict[str, str]:
+    return {knob.name: knob.options[0] for knob in knobs if knob.kind == "choice"}
+
+
+def _values(design: Design, knob: Knob, settings: Settings) -> list[tuple[Knob, int | str | tuple[str, ...]]]:
+    """Return the values that a knob may take: the one that is set, else all of them."""
+    if knob.name in settings:
+        return [(knob, _setting(knob, settings[knob.name]))]
+    if knob.kind == "choice":
+        return [(knob, option) for option in knob.options]
+    if knob.kind == "resident":
+        subsets = (itertools.combinations(knob.options, n) for n in range(len(knob.options) + 1))
+        return [(knob, subset) for subset in itertools.chain.from_iterable(subsets)]
+    return [(knob, value) for value in _tiles(design, knob)]
+
+
+def _setting(knob: Knob, value: str | int | tuple[str, ...]) -> int | str | tuple[str, ...]:
+    """Return a setting in the type of its knob; SpecError when it is none of its values."""
+    if knob.kind == "tile":
+        if not str(value).isdecimal() or int(str(value)) < 1:
+            raise SpecError(f"knob {knob.name} is a number of coordinates, found '{value}'")
+        return int(str(value))
+    chosen = tuple(value.split("+")) if isinstance(value, str) else value
+    if not isinstance(chosen, tuple):
+        raise SpecError(f"knob {knob.name} is one of {', '.join(knob.options)}, found '{value}'")
+    chosen = () if chosen == ("none",) else chosen
+    for name in chosen:
+        if name not in knob.options:
+            hint = suggest(name, knob.options) or f"one of {', '.join(knob.options)}"
+            raise SpecError(Problem(f"knob {knob.name} has no option '{name}'", hint=hint))
+    if knob.kind == "resident":
+        return chosen
+    if len(chosen) != 1:
+        raise SpecError(f"knob {knob.name} is one of {', '.join(knob.options)}, found '{value}'")
+    return chosen[0]
+
+
+def _tiles(design: Design, knob: Knob) -> list[int]:
+    """Return the tiles that a knob may take, ascending: those of the file, or the multiples that divide the extent."""
+    extent = design.extents[rank_of(knob.variable)]
+    if knob.values:
+        values = {min(design.tile(value), extent) for value in knob.values}
+        return sorted(value for value in values if extent % value == 0)
+    step = min(design.tile(knob.multiple_of), extent)
+    if extent % step:
+        raise MappingError(f"extent {rank_of(knob.variable)}={extent} does not divide into tiles of {step}")
+    return [step * n for n in _divisors(extent // step)]
+
+
+def _divisors(number: int) -> Iterator[int]:
+    small = [n for n in range(1, int(number**0.5) + 1) if number % n == 0]
+    yield from sorted({*small, *(number // n for n in small)})
+
+
+def _assemble(values: tuple[tuple[Knob, int | str | tuple[str, ...]], ...]) -> _Candidate:
+    return _Candidate(
+        {knob.name: value for knob, value in values if isinstance(value, int)},
+        {knob.name: value for knob, value in values if isinstance(value, str)},
+        {knob.name: value for knob, value in values if isinstance(value, tuple)},
+    )
+
+
+def _realize(
+    base: Design, knobs: tuple[Knob, ...], candidate: _Candidate, variant: tuple[LoopMapping, Binding]
+) -> Design:
+    mapping, binding = variant
+    for knob in knobs:
+        if knob.kind == "resident" and knob.memory is not None:
+            binding = _keep_resident(binding, knob.memory, candidate.resident[knob.name])
+    return replace(base, mapping=mapping, binding=binding, knobs=candidate.tiles)
+
+
+def _keep_resident(binding: Binding, memory: str, tensors: tuple[str, ...]) -> Binding:
+    """Return a binding in which each Einsum that keeps one of `tensors` anywhere keeps it in `memory` too."""
+    keep = {}
+    for einsum, places in binding.keep.items():
+        held = tuple(t for t in tensors if any(t in names for names in places.values()))
+        inside = dict.fromkeys((*places.get(memory, ()), *held))
+        keep[einsum] = {**places, memory: tuple(inside)} if inside else places
+    return replace(binding, keep=keep)
+
+
+def _score(layout: Layout, objectives: tuple[str, ...]) -> tuple[Fraction, ...]:
+    """Return the objectives of a layout, in order; MappingError when it does not fit."""
+    held = occupancies(layout)
+    score = []
+    for objective in objectives:
+        if objective == "latency_s":
+            bounds = [bound_group(group) for group in lower_spatial(layout).groups]
+            score.append(sum((b.latency for b in bounds), Fraction(0)))
+        else:
+            score.append(sum(bytes_moved(layout, held, outermost=objective == "traffic_bytes").values(), Fraction(0)))
+    return tuple(score)

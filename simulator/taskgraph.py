@@ -1,0 +1,155 @@
+"""The one form that every target lowers to: a periodic graph of tasks on resources.
+
+    Program   = Group*                     groups run one after another
+    Group     = TaskGraph, iterations      the graph is repeated; an edge may reach back some iterations
+    TaskGraph = Resource* Task* Edge* Instances, tick
+
+Amounts of time are in ticks of `tick_s` seconds. A task holds an exclusive resource for whole ticks; of a fluid one (a
+bandwidth) it takes an amount of work, in the resource's own unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Literal
+
+__all__ = [
+    "Discipline",
+    "Edge",
+    "Group",
+    "InstanceClass",
+    "Instances",
+    "Program",
+    "Resource",
+    "Scope",
+    "Task",
+    "TaskGraph",
+]
+
+Discipline = Literal["listed", "greedy", "fluid"]
+Scope = Literal["instance", "unit", "chip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Anything with a rate: a compute array, a memory port, a link.
+
+    `capacity` is the number of servers of an exclusive resource, or the work per tick of a fluid one (in `unit`).
+    An exclusive resource serves its tasks in the order in which the graph lists them (`listed`) or oldest first
+    (`greedy`); a fluid one is shared max-min fairly. `scope` says who shares it: one instance, the instances of a
+    unit, or the whole chip.
+    """
+
+    name: str
+    capacity: Fraction = Fraction(1)
+    discipline: Discipline = "listed"
+    scope: Scope = "unit"
+    unit: str = "ticks"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One Einsum, one transfer or one join, as it happens in an iteration.
+
+    `occupancy` maps each resource that is held to ticks (exclusive) or work (fluid); `latency` is the ticks from the
+    start until the result can be used; `every` k means once in k iterations; `stage` k means that it works on
+    iteration i-k; `shared` means once per unit rather than per instance; `work` is the useful operations or bytes of
+    one firing; `actions` maps countable hardware events of one firing to their number.
+    """
+
+    name: str
+    occupancy: Mapping[str, Fraction]
+    latency: Fraction
+    work: Fraction = Fraction(0)
+    every: int = 1
+    stage: int = 0
+    shared: bool = False
+    einsum: str | None = None
+    actions: Mapping[tuple[str, str], Fraction] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`target` of iteration i waits for `source` of iteration i - `distance`.
+
+    `latency` is the ticks from the start of the source to the earliest start of the target; None stands for the
+    source's own latency. `instance_offset` reaches into another instance (ping-pong, merge of split parts).
+    """
+
+    source: str
+    target: str
+    distance: int = 0
+    kind: Literal["data", "buffer", "order"] = "data"
+    latency: Fraction | None = None
+    instance_offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceClass:
+    """`count` instances that run the same number of iterations."""
+
+    count: int
+    iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """How instances meet units: `resident` live together on each of `units`; ties go to the lowest index."""
+
+    classes: tuple[InstanceClass, ...]
+    resident: int = 1
+    units: int = 1
+    dispatch: Literal["static", "dynamic", "longest_first"] = "static"
+
+    @property
+    def count(self) -> int:
+        """The number of instances of all classes."""
+        return sum(c.count for c in self.classes)
+
+
+@dataclass(frozen=True)
+class TaskGraph:
+    """One iteration of a fusion group: tasks in listed order, resources, and edges within and across iterations."""
+
+    resources: tuple[Resource, ...]
+    tasks: tuple[Task, ...]
+    edges: tuple[Edge, ...]
+    tick_s: float
+    instances: Instances | None = None
+
+    @cached_property
+    def task(self) -> dict[str, Task]:
+        """The tasks by name."""
+        return {t.name: t for t in self.tasks}
+
+    @cached_property
+    def resource(self) -> dict[str, Resource]:
+        """The resources by name."""
+        return {r.name: r for r in self.resources}
+
+    def delay(self, edge: Edge) -> Fraction:
+        """Return the ticks between the starts of an edge's two tasks, averaged over iterations.
+
+        A source that fires once in k iterations delays its targets by 1/k of its latency on average.
+        """
+        source = self.task[edge.source]
+        return (source.latency if edge.latency is None else edge.latency) / source.every
+
+
+@dataclass(frozen=True)
+class Group:
+    """A fusion group: a graph, how often it is repeated, and the loops that repeat it (rank variable, bound)."""
+
+    graph: TaskGraph
+    iterations: int
+    loops: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Program:
+    """Fusion groups in sequence: what a design does, whatever the machine."""
+
+    groups: tuple[Group, ...]

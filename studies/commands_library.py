@@ -1,0 +1,106 @@
+"""`attnsim list` and `attnsim check`: what is there, and whether it is right."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from einsum_cascades.diagnostics import AttnsimError, Problem, SpecError
+from einsum_cascades.registry import KINDS, Entry, display_path, entries, locate, locate_any
+from studies.cli import library_folders
+from studies.output import Output, emit, output_options
+
+__all__ = ["check_command", "find_problems", "list_command"]
+
+# What reads each kind of file, and raises what is wrong with it.
+_READERS: dict[str, tuple[str, str]] = {
+    "cascades": ("einsum_cascades.parser", "parse_file"),
+    "archs": ("arch_specs.load", "load_architecture"),
+    "mappings": ("simulator.mapping_reader", "read_mapping_file"),
+    "workloads": ("simulator.workload_reader", "read_workload_file"),
+}
+
+
+@click.command("list")
+@click.argument("kind", required=False, type=click.Choice(list(KINDS)))
+@output_options
+def list_command(kind: str | None, output: Output) -> None:
+    """Show what the library holds: name, what it is, where it is."""
+    kinds = [kind] if kind else list(KINDS)
+    found = [(name, entry) for name in kinds for entry in entries(name, library_folders())]
+    data: list[dict[str, str]] = [
+        {**({} if kind else {"kind": name}), "name": e.name, "summary": e.summary, "path": _usable_path(e)}
+        for name, e in found
+    ]
+    shown = [{**row, "path": display_path(e.path)} for row, (_, e) in zip(data, found, strict=True)]
+    emit(data, output, shown)
+
+
+@click.command("check")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@output_options
+def check_command(files: tuple[str, ...], output: Output) -> None:
+    """Verify cascades and hardware specs, mappings and workloads: files, or names of the library.
+
+    Everything that is wrong is reported at once. Exits with 2 when something is.
+    """
+    rows: list[dict[str, Any]] = []
+    problems: list[tuple[str, Problem]] = []
+    for name in files:
+        for kind, file, found in _check(name):
+            rows.append({"file": file, "kind": kind, "ok": not found, "problems": len(found)})
+            problems += [(file, problem) for problem in found]
+    emit({"ok": not problems, "problems": [_problem_row(*found) for found in problems]}, output, rows)
+    if problems:
+        if output.format != "json" or output.path is not None:
+            click.echo("\n".join(str(problem) for _, problem in problems), err=True)
+        click.get_current_context().exit(SpecError.exit_code)
+
+
+def find_problems(kind: str, path: Path, search: Sequence[Path] = ()) -> tuple[Problem, ...]:
+    """Return what is wrong with a file of a kind: nothing when it can be used; `search` as in the registry."""
+    module, function = _READERS[kind]
+    read = getattr(importlib.import_module(module), function)
+    try:
+        if kind == "mappings":  # one mapping may be like another of the library
+            read(path, lambda name: locate(kind, name, search))
+        else:
+            read(path)
+    except AttnsimError as error:
+        return _problems(error)
+    return ()
+
+
+def _check(name: str) -> list[tuple[str, str, tuple[Problem, ...]]]:
+    """Return (kind, file as shown, problems) of everything that a name or path means."""
+    search = library_folders()
+    try:
+        found = locate_any(name, search, _READERS)
+    except AttnsimError as error:
+        return [("", name, _problems(error))]
+    return [(KINDS[kind].singular, display_path(path), find_problems(kind, path, search)) for kind, path in found]
+
+
+def _problems(error: AttnsimError) -> tuple[Problem, ...]:
+    return error.problems if isinstance(error, SpecError) else (Problem(str(error)),)
+
+
+def _problem_row(file: str, problem: Problem) -> dict[str, Any]:
+    span = problem.span
+    return {
+        "file": span.source.name if span else file,
+        "line": span.line if span else None,
+        "column": span.column if span else None,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def _usable_path(entry: Entry) -> str:
+    """Return a path that opens from the current folder: relative below it, else as it was found."""
+    shown = Path(display_path(entry.path))
+    return shown.as_posix() if shown.exists() else str(entry.path)

@@ -1,0 +1,99 @@
+"""Figures 6 to 8 of FuseMax (MICRO 2024), drawn from our table of attention results."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from studies.style import COLOURS, grouped_bars, new_figure, short_extent
+
+__all__ = ["draw_activity", "draw_speedup", "draw_utilization"]
+
+_LABELS = {
+    "unfused": "unfused",
+    "flat": "FLAT",
+    "cascade": "+Cascade",
+    "arch": "+Architecture",
+    "binding": "+Binding (FuseMax)",
+}
+_COLOURS = dict(zip(_LABELS.values(), COLOURS, strict=False))
+
+
+def _series(table: pd.DataFrame, model: str, column: str) -> dict[str, list[float]]:
+    """Return a column of one model by configuration, in order of sequence length."""
+    chosen = table[table.model == model].sort_values("seq_len")
+    return {label: list(chosen[chosen.config == config][column]) for config, label in _LABELS.items()}
+
+
+def _lengths(table: pd.DataFrame) -> list[str]:
+    return [short_extent(int(n)) for n in sorted(table.seq_len.unique())]
+
+
+def _finish(figure: Figure, bottom: list[Axes], columns: int) -> None:
+    """Label the lowest axes and put one legend below all."""
+    for ax in bottom:
+        ax.set_xlabel("sequence length", fontsize=9)
+    ax = bottom[0]
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+
+
+def draw_utilization(table: pd.DataFrame) -> Figure:
+    """Return the utilization of the 1-D array (upper row, Fig. 6a) and of the 2-D array (lower row, Fig. 6b)."""
+    models = list(table.model.unique())
+    figure, axes = new_figure(
+        len(models), "Utilization of the 1-D and 2-D arrays in attention", rows=2, width=13, height=6
+    )
+    for row, (column, name) in enumerate((("util_1d", "1-D array"), ("util_2d", "2-D array"))):
+        for place, model in enumerate(models):
+            ax = axes[row * len(models) + place]
+            grouped_bars(ax, _lengths(table), _series(table, model, column), _COLOURS)
+            ax.set_ylim(0, 1.05)
+            ax.set_title(f"{model}, {name}", fontsize=10)
+        axes[row * len(models)].set_ylabel("utilization")
+    _finish(figure, axes[len(models) :], len(_LABELS))
+    return figure
+
+
+def draw_activity(table: pd.DataFrame) -> Figure:
+    """Return what the 2-D array works on over time, by Einsum, for BERT (Fig. 7)."""
+    configs = [config for config in _LABELS if config != "unfused"]
+    figure, axes = new_figure(len(configs), "Share of time in which the 2-D array works on each Einsum, BERT")
+    bert = table[table.model == "BERT"]
+    columns = [f"activity_{einsum}" for einsum in ("QK", "LM", "SLN", "SLD", "SLNV", "AV")]
+    colours = dict(zip(columns, COLOURS[1:], strict=False))
+    for ax, config in zip(axes, configs, strict=True):
+        chosen = bert[bert.config == config].sort_values("seq_len")
+        below = np.zeros(len(chosen))
+        for column in columns:
+            values = chosen[column].fillna(0.0).to_numpy()
+            label = column.removeprefix("activity_")
+            ax.bar(_lengths(table), values, 0.7, bottom=below, color=colours[column], label=label)
+            below = below + values
+        ax.set_ylim(0, 1.05)
+        ax.set_title(_LABELS[config], fontsize=10)
+    axes[0].set_ylabel("share of latency")
+    _finish(figure, axes, len(columns))
+    return figure
+
+
+def draw_speedup(table: pd.DataFrame) -> Figure:
+    """Return the speed-up of every configuration over the unfused baseline (Fig. 8)."""
+    models = list(table.model.unique())
+    figure, axes = new_figure(len(models), "Speed-up of attention over the unfused baseline", width=13)
+    for ax, model in zip(axes, models, strict=True):
+        latency = _series(table, model, "latency_s")
+        base = latency[_LABELS["unfused"]]
+        speedup = {
+            label: [b / v for b, v in zip(base, values, strict=True)]
+            for label, values in latency.items()
+            if label != _LABELS["unfused"]
+        }
+        grouped_bars(ax, _lengths(table), speedup, _COLOURS)
+        ax.axhline(1.0, color=_COLOURS["unfused"], linewidth=1)
+        ax.set_title(model, fontsize=10)
+    axes[0].set_ylabel("speed-up over unfused")
+    _finish(figure, axes, len(_LABELS) - 1)
+    return figure

@@ -1,0 +1,101 @@
+"""What a study is: a question, tables, figures, and a card of published figures beside ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from einsum_cascades.diagnostics import StudyError, suggest
+from einsum_cascades.registry import entries
+from studies.output import plain, replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = ["Claim", "Result", "Say", "Study", "load_study", "write_result"]
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One published figure beside ours; `tolerance` is the relative difference that reading it allows."""
+
+    claim: str
+    published: float
+    ours: float
+    tolerance: float
+    assumptions: str
+    source: str
+
+    @property
+    def ratio(self) -> float:
+        """Ours over published: what remains unexplained."""
+        return self.ours / self.published
+
+    @property
+    def verdict(self) -> str:
+        """`reproduced` within the tolerance, else `differs`."""
+        return "reproduced" if abs(self.ratio - 1) <= self.tolerance else "differs"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a study found: tables by file stem, figures by file stem, the card."""
+
+    tables: dict[str, pd.DataFrame]
+    figures: dict[str, Figure]
+    card: tuple[Claim, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question that a paper asks, and the function that answers it; `say` hears of its progress."""
+
+    name: str
+    question: str
+    paper: str
+    analyze: Callable[[Say], Result] = field(repr=False)
+
+    def run(self, say: Say = lambda _: None) -> Result:
+        """Return the tables, figures and card."""
+        return self.analyze(say)
+
+
+def load_study(name: str) -> Study:
+    """Return the study that a name means; StudyError with a suggestion when there is none."""
+    known = [entry.name for entry in entries("studies")]
+    for entry in known:
+        if entry.lower() == name.lower():
+            study = import_module(f"studies.{entry}").STUDY
+            assert isinstance(study, Study)
+            return study
+    hint = suggest(name, known) or f"studies are {', '.join(known)}"
+    raise StudyError(f"unknown study '{name}'; {hint}")
+
+
+def write_result(result: Result, folder: Path) -> list[Path]:
+    """Write the tables as CSV, the figures as PNG and SVG, and the card as JSON; return the files, each whole."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StudyError(f"{folder}: cannot be written: {(error.strerror or 'unknown error').lower()}") from error
+    written = []
+    for stem, table in result.tables.items():
+        with replacing(folder / f"{stem}.csv") as temporary:
+            table.to_csv(temporary, index=False, float_format="%.12g", lineterminator="\n")
+        written.append(folder / f"{stem}.csv")
+    for stem, figure in result.figures.items():
+        for suffix in ("png", "svg"):
+            with replacing(folder / f"{stem}.{suffix}") as temporary:
+                figure.savefig(temporary, format=suffix, dpi=160, metadata={"Date": None} if suffix == "svg" else None)
+            written.append(folder / f"{stem}.{suffix}")
+    card = [{f: getattr(c, f) for f in c.__slots__} | {"ratio": c.ratio, "verdict": c.verdict} for c in result.card]
+    with replacing(folder / "card.json") as temporary:
+        temporary.write_text(json.dumps(plain({"card": card}), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return [*written, folder / "card.json"]

@@ -1,0 +1,148 @@
+"""`attnsim list` and `attnsim check`, as scripts use them."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from studies.cli import main
+
+GOOD = "name: good\nsummary: fine\nclock: 1 GHz\nsource: made up\nparts: {M: {kind: memory, capacity: 1 MiB}}\n"
+BAD = GOOD.replace("capacity: 1 MiB", "capacty: 1 MiB").replace("1 GHz", "-1 GHz")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ATTNSIM_PATH", raising=False)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments, catch_exceptions=False)
+
+
+def test_list_of_a_kind_has_the_keys_of_the_contract() -> None:
+    rows = json.loads(run("list", "archs", "--format", "json").stdout)
+    assert {"flat", "fusemax"} <= {row["name"] for row in rows}
+    assert all(set(row) == {"name", "path", "summary"} for row in rows)
+    assert all(Path(row["path"]).is_file() and row["summary"] for row in rows)
+
+
+def test_list_of_everything_says_the_kind() -> None:
+    rows = json.loads(run("list", "--format", "json").stdout)
+    assert ("archs", "fusemax") in {(row["kind"], row["name"]) for row in rows}
+
+
+def test_a_listed_table_shows_no_path_of_the_machine() -> None:
+    out = run("list").stdout
+    assert "arch_specs/spatial/fusemax.yaml" in out
+    assert str(Path(__file__).parents[2]) not in out
+
+
+def test_a_library_folder_is_listed_and_checked(folder: Path) -> None:
+    (folder / "lib").mkdir()
+    (folder / "lib" / "good.yaml").write_text(GOOD)
+    rows = list(csv.DictReader(io.StringIO(run("--library", "lib", "list", "archs", "--format", "csv").stdout)))
+    assert {"name": "good", "summary": "fine", "path": "lib/good.yaml"} in rows
+    assert run("--library", "lib", "check", "good").exit_code == 0
+    assert run("check", "good", "--library", "lib").exit_code == 0
+    assert run("check", "good").exit_code == 2
+
+
+def test_check_of_what_is_right_is_ok() -> None:
+    Path("good.yaml").write_text(GOOD)
+    result = run("check", "good.yaml", "--format", "json")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, {"ok": True, "problems": []})
+
+
+def test_check_reports_every_problem_with_its_place() -> None:
+    Path("good.yaml").write_text(GOOD)
+    Path("bad.yaml").write_text(BAD)
+    result = run("check", "good.yaml", "bad.yaml", "--format", "json")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout) == {
+        "ok": False,
+        "problems": [
+            {"file": "bad.yaml", "line": 3, "column": 8, "message": "'clock' is negative", "hint": None},
+            {
+                "file": "bad.yaml",
+                "line": 5,
+                "column": 27,
+                "message": "unknown key 'capacty' in part 'M'",
+                "hint": "did you mean 'capacity'?",
+            },
+        ],
+    }
+    assert result.stderr == ""
+
+
+def test_check_shows_people_the_line_and_a_caret() -> None:
+    Path("bad.yaml").write_text(BAD)
+    result = run("check", "bad.yaml")
+    assert result.exit_code == 2
+    assert "bad.yaml:3:8: 'clock' is negative\n    clock: -1 GHz\n           ^^^^^^\n" in result.stderr
+    assert result.stdout.split() == ["file", "kind", "ok", "problems", "bad.yaml", "architecture", "false", "2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "x.yaml: the file is empty"),
+        (b"\x00\xff", "x.yaml: not a text file (byte 1 is not UTF-8)"),
+        (b"hello: 1", "x.yaml: cannot tell what it describes"),
+        (None, "no file 'x.yaml'"),
+    ],
+)
+def test_check_of_what_cannot_be_checked_is_a_problem(content: bytes | None, message: str) -> None:
+    if content is not None:
+        Path("x.yaml").write_bytes(content)
+    result = run("check", "x.yaml", "--format", "json")
+    assert result.exit_code == 2
+    (problem,) = json.loads(result.stdout)["problems"]
+    assert (problem["file"], problem["line"], problem["message"]) == ("x.yaml", None, message)
+
+
+def test_check_of_an_unknown_name_suggests_one() -> None:
+    result = run("check", "fusemx")
+    assert result.exit_code == 2
+    assert result.stderr == "unknown name 'fusemx'\n    did you mean 'fusemax'?\n"
+
+
+def test_out_writes_the_answer_and_says_nothing() -> None:
+    result = run("list", "archs", "--out", "archs.json")
+    assert (result.exit_code, result.output) == (0, "")
+    assert json.loads(Path("archs.json").read_text())
+
+
+def test_everything_that_is_shipped_is_right() -> None:
+    names = {row["name"] for row in json.loads(run("list", "--format", "json").stdout) if row["kind"] != "studies"}
+    result = run("check", *sorted(names), "--format", "json")
+    assert json.loads(result.stdout) == {"ok": True, "problems": []}
+
+
+def test_a_mapping_may_be_like_one_of_the_users_own(folder: Path) -> None:
+    (folder / "lib").mkdir()
+    (folder / "lib" / "mine.yaml").write_text("summary: mine\nlike: fusemax_binding\n")
+    (folder / "lib" / "other.yaml").write_text("summary: other\nlike: mine\n")
+    assert run("--library", "lib", "check", "lib/other.yaml").exit_code == 0
+    assert run("check", "lib/other.yaml").exit_code == 2
+
+
+def test_a_wrong_cascade_is_reported_with_its_place() -> None:
+    Path("x.cascade").write_text("cascade x\nextent M\ninput A[M]\noutput Z[M]\nZ[m] = B[m]\n")
+    result = run("check", "x.cascade", "--format", "json")
+    assert result.exit_code == 2
+    problems = json.loads(result.stdout)["problems"]
+    assert (problems[0]["file"], problems[0]["line"], problems[0]["column"]) == ("x.cascade", 5, 8)
+
+
+def test_problems_are_shown_where_the_answer_goes_to_a_file() -> None:
+    Path("bad.yaml").write_text(BAD)
+    result = run("check", "bad.yaml", "--out", "answer.json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "bad.yaml:3:8: 'clock' is negative" in result.stderr
+    assert json.loads(Path("answer.json").read_text())["ok"] is False
