@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from einsum_cascades.ir import Cascade, Einsum
+from einsum_cascades.ir import Access, Call, Cascade, Einsum, Expr
 from einsum_cascades.printer import print_einsum
 
 if TYPE_CHECKING:
@@ -18,13 +19,14 @@ _COLORS = ("#8fb8de", "#f2c078", "#a8d5a2", "#d9a5b3", "#c5b3e6", "#d6d6a5")
 _PLAIN = "#eeeeee"
 
 
-def draw_cascade(cascade: Cascade, levels: Mapping[str, int], rank: str, path: Path) -> None:
-    """Write the picture of a cascade to an SVG or PNG file; `levels` are the passes over `rank` by Einsum."""
+def draw_cascade(cascade: Cascade, levels: Mapping[str, int], rank: str, path: Path, form: str) -> None:
+    """Write the picture of a cascade as `form` (svg, png); `levels` are the passes over `rank` by Einsum."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    matplotlib.rcParams["svg.hashsalt"] = cascade.name  # the same picture is the same file
     place = _layout(cascade, levels)
     width = max(x for x, _ in place.values()) + 1
     height = max(y for _, y in place.values()) + 1
@@ -46,7 +48,7 @@ def draw_cascade(cascade: Cascade, levels: Mapping[str, int], rank: str, path: P
     axes.set_ylim(height - 0.4, -1.1)
     axes.axis("off")
     figure.tight_layout()
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    figure.savefig(path, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None)
     plt.close(figure)
 
 
@@ -84,8 +86,13 @@ def _draw_edges(axes: Axes, cascade: Cascade, place: Mapping[str, tuple[float, f
                 continue
             earlier = order.get(tensor, -1) >= order[einsum.name]
             (x0, y0), (x1, y1) = place[tensor], place[einsum.name]
-            bend = 0.35 if earlier else (0.0 if y0 == y1 and x1 - x0 <= 1 else 0.12)
+            # What skips a column goes around the boxes between.
+            over = x1 - x0 > 1
+            bend = 0.35 if earlier else (-0.55 / (x1 - x0) if over and y1 <= y0 else 0.3 / (x1 - x0) if over else 0.0)
             start, end = ((x0, y0 + 0.28), (x1, y1 + 0.28)) if earlier else ((x0 + 0.4, y0), (x1 - 0.4, y1))
+            if over and not earlier:
+                side = 0.28 if y1 > y0 else -0.28
+                start, end = (x0 + 0.3, y0 + side), (x1 - 0.3, y1 - abs(side) if y1 <= y0 else y1 - 0.28)
             if tensor == einsum.name:
                 start, end, bend = (x0 - 0.2, y0 + 0.28), (x0 + 0.2, y0 + 0.28), 0.9
             style = {"arrowstyle": "-|>", "color": "#777777", "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0}
@@ -106,12 +113,22 @@ def _box(axes: Axes, at: tuple[float, float], name: str, text: str, color: str) 
 
 
 def _shorten(einsum: Einsum) -> str:
-    """Return the right side of an Einsum, the indices that all its tensors share left out."""
-    text = print_einsum(einsum).partition(" = ")[2]
-    shared = set(einsum.output.variables)
-    for access in einsum.accesses:
-        shared &= set(access.variables)
-    for variable in sorted(shared - set(einsum.reduced), key=len, reverse=True):
-        if all(any(i.single == variable and i.offset == 0 for i in a.indices) for a in einsum.accesses):
-            text = text.replace(f"[{variable},", "[").replace(f",{variable},", ",").replace(f",{variable}]", "]")
-    return text if len(text) <= 38 else text[:36] + "..."
+    """Return the right side of an Einsum, the indices that all its tensors have alike left out."""
+    accesses = (einsum.output, *einsum.accesses)
+    shared = [
+        v
+        for v in einsum.output.variables
+        if all(any(i.single == v and i.offset == 0 for i in a.indices) for a in accesses)
+    ]
+    text = print_einsum(dataclasses.replace(einsum, expr=_without(einsum.expr, shared))).partition(" = ")[2]
+    text = text.replace("[]", "")
+    return text if len(text) <= 40 else text[:38] + "..."
+
+
+def _without(expr: Expr, variables: list[str]) -> Expr:
+    match expr:
+        case Access(tensor, indices):
+            return Access(tensor, tuple(i for i in indices if i.single not in variables or i.offset))
+        case Call(operator, arguments):
+            return Call(operator, tuple(_without(a, variables) for a in arguments))
+    return expr

@@ -1,12 +1,6 @@
 """Options of the test run: `--extended` adds the long checks, which the default run leaves out."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-# Tests import the slow, independent code of tests/oracle as `oracle`.
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

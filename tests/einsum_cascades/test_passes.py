@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle.compare import compare_passes
-from oracle.random_cascades import flat_cascade, tiled_cascade
 
 import einsum_cascades
 from einsum_cascades.extents import resolve_extents
 from einsum_cascades.ir import Cascade
 from einsum_cascades.parser import parse, parse_file
 from einsum_cascades.passes import count_passes
+from tests.oracle.compare import compare_passes
+from tests.oracle.random_cascades import flat_cascade, tiled_cascade
 
 LIBRARY = Path(einsum_cascades.__file__).parent / "library"
 PUBLISHED = list(csv.DictReader((Path(__file__).parents[1] / "reference" / "passes.csv").read_text().splitlines()))

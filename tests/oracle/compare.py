@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from oracle.unroll import Unrolled, count
-
 from einsum_cascades.ir import Cascade
 from einsum_cascades.passes import count_passes
+from tests.oracle.unroll import Unrolled, count
 
 # Unrolled dependences are followed by recursion, one level per generation and Einsum.
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))
