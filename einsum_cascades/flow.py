@@ -78,6 +78,9 @@ def _implies(strong: Disjunct, weak: Disjunct) -> bool:
     return all(k in have and low <= have[k][0] and have[k][1] <= high for k, (low, high) in weak)
 
 
+Readers = dict[str, list[tuple[Node, tuple[Coordinate, ...]]]]
+
+
 class Flow:
     """The dependences in one graph; what has been followed once is remembered.
 
@@ -86,26 +89,55 @@ class Flow:
 
     def __init__(self, graph: Graph, *, within: bool = False) -> None:
         self.graph = graph
-        self.consumers: dict[str, list[tuple[Node, tuple[Coordinate, ...]]]] = {}
+        self.consumers: Readers = {}
+        self.back: Readers = {}
         written = {n.einsum.name: n.output for n in graph.nodes if not n.einsum.init}
         for node in graph.nodes:
             for tensor, coordinates in node.reads:
-                if not (within and tensor in written and _steps_back(written[tensor], coordinates)):
-                    self.consumers.setdefault(tensor, []).append((node, coordinates))
+                earlier = within and tensor in written and _steps_back(written[tensor], coordinates)
+                (self.back if earlier else self.consumers).setdefault(tensor, []).append((node, coordinates))
         self._known: dict[tuple[int, Disjunct], dict[str, list[Disjunct]]] = {}
+        self._later: dict[tuple[int, Disjunct], dict[str, list[Disjunct]]] = {}
 
     def follow(self, node: Node, disjunct: Disjunct) -> dict[str, list[Disjunct]]:
         """Return, for every tensor that depends on the points of `node`, how: its disjuncts."""
         known = self._known.get((id(node), disjunct))
         if known is None:
-            known = self._known[(id(node), disjunct)] = self._fixpoint(node, disjunct)
+            known = self._known[(id(node), disjunct)] = self._fixpoint([(node.einsum.name, leave(node, disjunct))])
         return known
 
-    def _fixpoint(self, node: Node, disjunct: Disjunct) -> dict[str, list[Disjunct]]:
+    def arrive(self, origin: Node, disjunct: Disjunct, node: Node) -> list[Disjunct]:
+        """Return how the points of `node` depend on those of `origin`."""
+        return self._enter(node, self.follow(origin, disjunct), self.consumers)
+
+    def arrive_later(self, origin: Node, disjunct: Disjunct, node: Node) -> list[Disjunct]:
+        """Return the same for the points of the next generation, one read of an earlier one away."""
+        here = self.follow(origin, disjunct)
+        later = self._later.get((id(origin), disjunct))
+        if later is None:
+            seeds = [
+                (reader.einsum.name, leave(reader, into(coordinates, known)))
+                for tensor, disjuncts in here.items()
+                for reader, coordinates in self.back.get(tensor, ())
+                for known in disjuncts
+            ]
+            later = self._later[(id(origin), disjunct)] = self._fixpoint(seeds)
+        return self._enter(node, later, self.consumers) + self._enter(node, here, self.back)
+
+    def _enter(self, node: Node, found: Mapping[str, list[Disjunct]], readers: Readers) -> list[Disjunct]:
+        return [
+            into(coordinates, disjunct)
+            for tensor in dict.fromkeys(t for t, _ in node.reads)
+            for reader, coordinates in readers.get(tensor, ())
+            if reader is node
+            for disjunct in found.get(tensor, ())
+        ]
+
+    def _fixpoint(self, seeds: list[tuple[str, Disjunct]]) -> dict[str, list[Disjunct]]:
         found: dict[str, list[Disjunct]] = {}
         joins: dict[str, int] = {}
         patience = 2 * len(self.graph.nodes) + 2
-        queue = [(node.einsum.name, leave(node, disjunct))]
+        queue = list(seeds)
         while queue:
             tensor, arriving = queue.pop(0)
             joins[tensor] = joins.get(tensor, 0) + 1

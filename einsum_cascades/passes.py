@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from einsum_cascades.chains import heaviest_path, heights, magnitude, mutual_parts, walk_chains
 from einsum_cascades.dataflow import Coordinate, Graph, Node, build_graph
-from einsum_cascades.flow import POINT, Disjunct, Flow, into, start
+from einsum_cascades.flow import POINT, Disjunct, Flow, start
 from einsum_cascades.generations import Loop, Step, schedule
 from einsum_cascades.ir import Cascade, rank_of
 from einsum_cascades.polynomial import Polynomial, number, symbol
@@ -74,9 +75,9 @@ def count_passes(cascade: Cascade) -> Passes:
             if found is None:
                 continue
             reads.setdefault(tensor.name, {})[extent.name] = found
-            if extent.name not in ranks or _size(found.lineage.passes) > _size(ranks[extent.name]):
+            if extent.name not in ranks or magnitude(found.lineage.passes) > magnitude(ranks[extent.name]):
                 ranks[extent.name] = found.lineage.passes
-                witness[extent.name] = found.lineage.einsums if _size(found.lineage.passes) > 1 else ()
+                witness[extent.name] = found.lineage.einsums if magnitude(found.lineage.passes) > 1 else ()
         if extent.name not in ranks and analyzer.is_rank(extent.name):
             ranks[extent.name], witness[extent.name] = number(1), ()
     levels = {rank: analyzer.levels(rank) for rank in ranks}
@@ -92,9 +93,7 @@ class _Read:
     coordinates: Mapping[int, Coordinate]
 
 
-def _size(passes: Polynomial) -> float:
-    """Order pass counts: a symbolic number of generations is more than any number of passes within one."""
-    return float(passes.evaluate(dict.fromkeys(passes.names, 10**6)))
+Arrive = Callable[[Node, Disjunct, Node], list[Disjunct]]
 
 
 class _Analyzer:
@@ -116,8 +115,14 @@ class _Analyzer:
         if whole:
             return [frozenset(whole[i : i + parts]) for i in range(0, len(whole), parts)]
         fine = self.composite(rank)
-        places = [i for i, (_, f) in enumerate(pairs) if f in fine]
+        if len(fine) == 1 and fine[0] != rank:
+            return []  # another name for a rank that other tensors have
+        places = [i for i, (declared, f) in enumerate(pairs) if f in fine and self.partitioned(declared, rank)]
         return [frozenset(places)] if {pairs[i][1] for i in places} == set(fine) else []
+
+    def partitioned(self, declared: str, rank: str) -> bool:
+        """Say whether a position of a `declared` rank is a part of `rank`, or `rank` a part of it."""
+        return len(self.graph.fine(declared)) > 1 or len(self.composite(rank)) > 1
 
     def composite(self, rank: str) -> tuple[str, ...]:
         """Return the finest ranks of a declared rank, of which tensors may hold all or some."""
@@ -139,7 +144,7 @@ class _Analyzer:
             every = [r for u, at in images for r in self.reads(u, at)]
             own = [r for r in self.reads(tensor, images[0][1]) if r.tensor == tensor]
             found = PassCount(self.longest(own, group), self.longest(every, group))
-            if best is None or _size(found.lineage.passes) > _size(best.lineage.passes):
+            if best is None or magnitude(found.lineage.passes) > magnitude(best.lineage.passes):
                 best = found
         return best
 
@@ -167,8 +172,8 @@ class _Analyzer:
                     key = (node.einsum.name, frozenset((q, str(moved[q].variable)) for q in group if q in moved))
                     if not group <= moved.keys() or key in seen:
                         continue
-                    if self.grows_along(node.einsum.name, [int(str(moved[q].variable)) for q in group]):
-                        continue
+                    if node.einsum.name in self.recurrent:
+                        continue  # what a generation makes of the one before is no image of its own fiber
                     seen.add(key)
                     images.append((node.einsum.name, moved))
         return images  # type: ignore[return-value]
@@ -188,29 +193,41 @@ class _Analyzer:
         """Return the longest chain of reads of which each needs all of the one before."""
         # A read of a fixed point of the fiber is no traversal of it.
         reads = [r for r in reads if all(r.coordinates[q].variable is not None for q in group if q in r.coordinates)]
-
-        def before(flow: Flow) -> Callable[[int, int], bool]:
-            followed = [flow.follow(r.node, start(r.coordinates)) for r in reads]
-            return lambda i, j: _precedes(followed[i], reads[j].node, reads[j].coordinates, group)
-
-        edges = _relation(len(reads), before(self.flow))
+        edges = self.relation(reads, group, self.flow.arrive)
         if not any(edges):
             return Chain(number(1), tuple(r.node.einsum.name for r in reads[:1]))
-        parts = _parts(edges)
-        weights, inner = [], []
-        for part in parts:
-            if len(part) == 1 and part[0] not in edges[part[0]]:
-                weights.append(number(1))
-                inner.append([part[0]])
-                continue
-            again = before(self.within)
-            here = [{j for j in part if i in part and i != j and again(i, j)} for i in range(len(reads))]
-            chain = _longest_path([[n] for n in part], here, [number(1)] * len(part))
-            inner.append([part[i] for i in chain])
-            weights.append(number(len(chain)) * self.generations(reads, part))
-        path = _longest_path(parts, edges, weights)
+        parts = mutual_parts(edges)
+        inner = [self.repeated(reads, part, group) if part[0] in edges[part[0]] or part[1:] else part for part in parts]
+        weights = [
+            number(len(chain)) * (self.generations(reads, part) if part[0] in edges[part[0]] or part[1:] else 1)
+            for part, chain in zip(parts, inner, strict=True)
+        ]
+        path = heaviest_path(parts, edges, weights)
         total = sum((weights[p] for p in path), Polynomial())
         return Chain(total, tuple(reads[i].node.einsum.name for p in path for i in inner[p]))
+
+    def relation(self, reads: Sequence[_Read], group: frozenset[int], arrive: Arrive) -> list[set[int]]:
+        """Return, for each read, those that need all of it."""
+        return [
+            {
+                j
+                for j, later in enumerate(reads)
+                if _precedes(arrive(r.node, start(r.coordinates), later.node), later.coordinates, group)
+            }
+            for r in reads
+        ]
+
+    def repeated(self, reads: Sequence[_Read], part: Sequence[int], group: frozenset[int]) -> list[int]:
+        """Return a longest chain of one generation that the next generation must wait for as a whole."""
+        some = [reads[i] for i in part]
+        here = self.relation(some, group, self.within.arrive)
+        after = self.relation(some, group, self.within.arrive_later)
+        best = [0]
+        for first in range(len(some)):
+            for chain in walk_chains(first, here):
+                if first in after[chain[-1]] and len(chain) > len(best):
+                    best = chain
+        return [part[i] for i in best]
 
     def generations(self, reads: Sequence[_Read], part: Sequence[int]) -> Polynomial:
         """Return how often the loops around a cycle of reads repeat them: the loops that the target's fiber lacks."""
@@ -230,14 +247,14 @@ class _Analyzer:
         below: list[set[int]] = [set() for _ in nodes]
         for i in full:
             names = list(nodes[i].ranks)
-            followed = self.flow.follow(nodes[i], start({q: Coordinate(v) for q, v in enumerate(names)}))
+            origin = start({q: Coordinate(v) for q, v in enumerate(names)})
             group = frozenset(q for q, v in enumerate(names) if nodes[i].ranks[v] in fine)
             for j, node in enumerate(nodes):
                 mine = {rank: v for v, rank in node.ranks.items()}
                 at = {q: Coordinate(mine[r]) for q, v in enumerate(names) if (r := nodes[i].ranks[v]) in mine}
-                if held[j] and _precedes(followed, node, at, group, loose=True):
+                if held[j] and _precedes(self.flow.arrive(nodes[i], origin, node), at, group, loose=True):
                     below[j].add(i)
-        level = _ranks_of_order(below)
+        level = heights(below)
         maker = {n.einsum.name: i for i, n in enumerate(nodes)}
         for i, node in enumerate(nodes):  # in the order of the text: what is read has its level already
             makers = [level[maker[t]] for t, _ in node.reads if t in maker and maker[t] < i]
@@ -284,37 +301,22 @@ def _through(node: Node, at: Mapping[int, Coordinate]) -> dict[int, Coordinate]:
 
 
 def _precedes(
-    followed: Mapping[str, list[Disjunct]],
-    node: Node,
-    at: Mapping[int, Coordinate],
-    group: frozenset[int],
-    *,
-    loose: bool = False,
+    arriving: Iterable[Disjunct], at: Mapping[int, Coordinate], group: frozenset[int], *, loose: bool = False
 ) -> bool:
-    """Say whether each point of `node` depends on all elements of its fiber along the group.
+    """Say whether a point that depends on the target so depends on all of its fiber along the group.
 
-    `at` gives the target's coordinates at the node; `loose` lets a node that lacks another coordinate take any.
+    `at` gives the target's coordinates at the point; `loose` lets a point that lacks another coordinate take any.
     """
     halves: dict[tuple[int, object], list[tuple[float, float]]] = {}
-    for tensor, coordinates in node.reads:
-        for disjunct in followed.get(tensor, ()):
-            rest = []
-            for (q, key, marked), (low, high) in into(coordinates, disjunct):
-                own = at.get(q)
-                mine = own is not None and own.variable == key
-                if q not in group:
-                    if not (mine and own is not None and low <= own.high and own.low <= high) and not (
-                        loose and own is None
-                    ):
-                        break
-                elif not marked or mine or key == POINT:
-                    rest.append((q, key, low, high))
-            else:
-                if not rest:
-                    return True
-                if len(rest) == 1:
-                    q, key, low, high = rest[0]
-                    halves.setdefault((q, key), []).append((low, high))
+    for disjunct in arriving:
+        rest = _left_open(disjunct, at, group, loose=loose)
+        if rest is None:
+            continue
+        if not rest:
+            return True
+        if len(rest) == 1:
+            q, key, low, high = rest[0]
+            halves.setdefault((q, key), []).append((low, high))
     # A prefix and a suffix that meet are together everything.
     for parts in halves.values():
         prefix = [high for low, high in parts if low == -inf]
@@ -324,60 +326,18 @@ def _precedes(
     return False
 
 
-def _relation(count: int, holds: Callable[[int, int], bool]) -> list[set[int]]:
-    """Return, for each i, the set of j with `holds(i, j)`."""
-    return [{j for j in range(count) if holds(i, j)} for i in range(count)]
-
-
-def _parts(edges: Sequence[set[int]]) -> list[list[int]]:
-    """Return the strongly connected parts of a transitive-enough relation, by mutual reachability."""
-    reach = [set(e) for e in edges]
-    for k in range(len(reach)):
-        for i in range(len(reach)):
-            if k in reach[i]:
-                reach[i] |= reach[k]
-    parts: list[list[int]] = []
-    for i in range(len(edges)):
-        home = next((p for p in parts if p[0] in reach[i] and i in reach[p[0]]), None)
-        if home is None:
-            parts.append([i])
-        else:
-            home.append(i)
-    return parts
-
-
-def _longest_path(
-    parts: Sequence[Sequence[int]], edges: Sequence[set[int]], weights: Sequence[Polynomial]
-) -> list[int]:
-    """Return the heaviest path through parts, as their numbers; the parts are without cycles among each other."""
-    home = {node: number for number, part in enumerate(parts) for node in part}
-    after = [{home[j] for i in part for j in edges[i] if j in home} - {p} for p, part in enumerate(parts)]
-    best: dict[int, list[int]] = {}
-
-    def weigh(path: Sequence[int]) -> float:
-        return sum(_size(weights[p]) for p in path)
-
-    def from_(part: int) -> list[int]:
-        if part not in best:
-            best[part] = []
-            tails = [from_(other) for other in sorted(after[part])]
-            best[part] = [part, *max(tails, key=weigh, default=[])]
-        return best[part]
-
-    return max((from_(p) for p in range(len(parts))), key=weigh, default=[])
-
-
-def _ranks_of_order(below: Sequence[set[int]]) -> list[int]:
-    """Return 1 + the longest chain below each element; what is below itself, in a cycle, does not count."""
-    level: dict[int, int] = {}
-
-    def visit(i: int, path: frozenset[int]) -> int:
-        if i not in level:
-            inside = path | {i}
-            found = 1 + max((visit(j, inside) for j in below[i] if j not in inside), default=0)
-            if path & below[i]:
-                return found
-            level[i] = found
-        return level[i]
-
-    return [visit(i, frozenset()) for i in range(len(below))]
+def _left_open(
+    disjunct: Disjunct, at: Mapping[int, Coordinate], group: frozenset[int], *, loose: bool
+) -> list[tuple[int, object, float, float]] | None:
+    """Return the constraints that keep a dependence from covering the fiber; None when it is of another fiber."""
+    rest: list[tuple[int, object, float, float]] = []
+    for (q, key, marked), (low, high) in disjunct:
+        own = at.get(q)
+        mine = own is not None and own.variable == key
+        if q not in group:
+            same = own is not None and mine and low <= own.high and own.low <= high
+            if not same and not (loose and own is None):
+                return None
+        elif not marked or mine or key == POINT:
+            rest.append((q, key, low, high))
+    return rest

@@ -117,6 +117,7 @@ def draw_pareto(table: pd.DataFrame) -> Figure:
     for dim, points in table.groupby("pe_dim"):
         place = (float(points.area_um2.min()) / 1e8, float(points.latency_s.min()))
         ax.annotate(f"{dim}x{dim}", place, xytext=(-4, -12), textcoords="offset points", fontsize=8, ha="right")
+    ax.margins(0.12)
     ax.set(xscale="log", yscale="log", xlabel="chip area (cm$^2$)", ylabel="latency (s)")
     ax.grid(which="major", color="#dddddd", linewidth=0.6)
     ax.legend(frameon=False)

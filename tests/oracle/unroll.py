@@ -28,7 +28,7 @@ class Unrolled:
         return total
 
     def points(self, einsum: Einsum, keep: set[str]) -> list[dict[str, int]]:
-        """All points of an Einsum, under the predicates that speak of variables in `keep` alone."""
+        """All points of an Einsum, under the predicates that tie it to variables in `keep` alone."""
         names = einsum.variables
         found = []
         for values in product(*(range(self.extents[rank_of(v)]) for v in names)):
@@ -36,7 +36,7 @@ class Unrolled:
             if all(
                 compare(self.place(p.left, at), p.relation, self.place(p.right, at))
                 for p in einsum.predicates
-                if {*p.left.variables, *p.right.variables} <= keep
+                if {*p.left.variables, *p.right.variables} & set(einsum.output.variables) <= keep
             ):
                 found.append(at)
         return found
@@ -92,8 +92,7 @@ def images(u: Unrolled, target: str, group: tuple[int, ...]) -> list[tuple[str, 
                     continue
                 image = {o: tuple(None if q in lost else ys[0][q] for q in ranks) for o, ys in made.items()}
                 walk = walked(u, einsum.name, group, image)
-                grown = u.cascade.generations.get(einsum.name, ())
-                if set(grown) & {p for ps in walk for p in ps} or (einsum.name, walk) in seen:
+                if einsum.name in u.cascade.generations or (einsum.name, walk) in seen:
                     continue
                 seen.add((einsum.name, walk))
                 found.append((einsum.name, image))
@@ -122,13 +121,12 @@ def count(u: Unrolled, target: str, group: tuple[int, ...], *, lineage: bool) ->
         for einsum in u.cascade.extended
         for access in dict.fromkeys(a for a in einsum.accesses if a.tensor == name)
     ]
-    walkers = {
-        root(u.cascade, rank_of(v))
+    stream = {
+        v
         for _, access, image in every
         for p in {p for ps in walked(u, access.tensor, group, image) for p in ps}
         for v in access.indices[p].variables
     }
-    stream = {v for e in u.cascade.einsums for v in e.variables if root(u.cascade, rank_of(v)) in walkers}
     reads = every if lineage else [r for r in every if r[1].tensor == target]
     events = [{} for _ in reads]  # read -> point -> target coordinates
     for events_of, (einsum, access, image) in zip(events, reads, strict=True):
@@ -139,14 +137,6 @@ def count(u: Unrolled, target: str, group: tuple[int, ...], *, lineage: bool) ->
     moving = [r for r in range(len(reads)) if all(len({y[q] for y in events[r].values()}) > 1 for q in group)]
     after = {i: {j for j in moving if j != i and precedes(u, reads, events, i, j, group, stream)} for i in moving}
     return longest(after)
-
-
-def root(cascade: Cascade, rank: str) -> str:
-    """The rank that this one is declared equal to."""
-    for extent in cascade.extents:
-        if extent.name == rank and len(extent.factors) == 1:
-            return root(cascade, extent.factors[0])
-    return rank
 
 
 def precedes(u, reads, events, i, j, group, stream) -> bool:
