@@ -136,9 +136,9 @@ def matrix_product(inputs: Mapping[str, Array], extents: Mapping[str, int]) -> d
 
 
 REFERENCES: dict[str, Reference] = {
-    "matrix_product": matrix_product,
     function.__name__: function
     for function in (
+        matrix_product,
         softmax_attention,
         softmax_weights,
         causal_attention,

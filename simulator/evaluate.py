@@ -125,7 +125,7 @@ def _bytes(layout: Layout, part: str, rows: list[EnergyRow]) -> float:
 def _utilization(layout: Layout, rows: tuple[Row, ...], latency_s: float) -> dict[str, float]:
     """Return useful busy time over latency, by resource, in the order of the architecture."""
     names = [part.name for part in layout.design.architecture.parts]
-    used = dict.fromkeys(row.resource for row in rows)
+    used = dict.fromkeys(row.resource for row in rows if row.busy_s > 0)
     order = sorted(used, key=lambda name: names.index(name.split(".")[0]))
     return {name: sum(row.active_s for row in rows if row.resource == name) / latency_s for name in order}
 
