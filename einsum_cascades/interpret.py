@@ -30,7 +30,7 @@ from einsum_cascades.ir import (
     Symbol,
     rank_of,
 )
-from einsum_cascades.numerics import APPLY, EMPTY, REDUCE, merge_presence
+from einsum_cascades.numerics import EMPTY, FLOATS, Arithmetic, merge_presence
 
 __all__ = ["evaluate", "run"]
 
@@ -82,22 +82,24 @@ def evaluate(
     inputs: Mapping[str, Array],
     extents: Mapping[str, int],
     operators: Mapping[str, Callable[..., Array]] | None = None,
+    arithmetic: Arithmetic = FLOATS,
 ) -> dict[str, Array]:
-    """Return every tensor of a cascade, inputs and intermediates too; as `run` in all else."""
+    """Return every tensor of a cascade, inputs and intermediates too, in any arithmetic; as `run` in all else."""
     missing = [d for d in cascade.definitions if d.body is None and d.name not in (operators or {})]
     if missing:
         raise SpecError(Problem(f"operator {d.name} has no body and no function is given", d.span) for d in missing)
-    arrays = {name: np.asarray(value, dtype=np.float64) for name, value in inputs.items()}
+    arrays = {name: arithmetic.lift(np.asarray(value, dtype=np.float64)) for name, value in inputs.items()}
     known = _extents(cascade, arrays, extents)
     tensors = {name: _Tensor(value, None) for name, value in arrays.items()}
     for einsum in cascade.einsums:
         if einsum.name not in tensors:
-            tensors[einsum.name] = _allocate(cascade, einsum.name, known)
+            tensors[einsum.name] = _allocate(cascade, einsum.name, known, arithmetic)
     with np.errstate(all="ignore"):
-        engine = _Engine(cascade, tensors, known, {**APPLY, **(operators or {})})
+        engine = _Engine(cascade, tensors, known, arithmetic, {**arithmetic.operators, **(operators or {})})
         for step in schedule(cascade):
             engine.execute(step, {})
-    return {name: t.values if t.present is None else np.where(t.present, t.values, 0.0) for name, t in tensors.items()}
+    zero = arithmetic.lift(np.array(0.0))
+    return {name: t.values if t.present is None else np.where(t.present, t.values, zero) for name, t in tensors.items()}
 
 
 def _extents(cascade: Cascade, arrays: Mapping[str, Array], given: Mapping[str, int]) -> dict[str, int]:
@@ -125,14 +127,14 @@ def _extents(cascade: Cascade, arrays: Mapping[str, Array], given: Mapping[str, 
     return resolve_extents(cascade, found, ragged=True)
 
 
-def _allocate(cascade: Cascade, name: str, extents: Mapping[str, int]) -> _Tensor:
+def _allocate(cascade: Cascade, name: str, extents: Mapping[str, int], arithmetic: Arithmetic) -> _Tensor:
     """Return a tensor without any element; an iterative rank has a coordinate more per step it is written ahead."""
     tensor = cascade.tensor(name)
     shape = [extents[rank] for rank in tensor.ranks]
     for position in cascade.generations.get(name, ()):
         offsets = [e.output.indices[position].offset for e in cascade.extended if e.name == name]
         shape[position] += max([1, *offsets])
-    return _Tensor(np.zeros(shape), np.zeros(shape, dtype=bool))
+    return _Tensor(arithmetic.lift(np.zeros(shape)), np.zeros(shape, dtype=bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ class _Engine:
     cascade: Cascade
     tensors: dict[str, _Tensor]
     extents: Mapping[str, int]
+    arithmetic: Arithmetic
     operators: Mapping[str, Callable[..., Array]]
 
     def execute(self, step: Step, fixed: Mapping[str, int]) -> None:
@@ -168,7 +171,7 @@ class _Engine:
         (left, there), *other = [_read(side, self.tensors[side.tensor], space) for side in sides]
         if not other:
             return there is not None and not there.any()
-        return bool(np.array_equal(left, other[0][0]))
+        return self.arithmetic.equal(left, other[0][0])
 
     def repeat(self, loop: Loop, generation: int) -> None:
         """Let every later generation of a loop that has stopped be as the last one made."""
@@ -204,7 +207,7 @@ class _Engine:
             if place.size and (place.max() >= extent or place.min() < 0):
                 present = _both(present, (place >= 0) & (place < extent))
         shape = tuple(space.coordinates[v].size for v in einsum.variables)
-        values, present = _reduce(einsum, space, np.broadcast_to(values, shape), present)
+        values, present = _reduce(einsum, space, (np.broadcast_to(values, shape), present), self.arithmetic)
         _store(output, target, values, present, len(einsum.reduced))
 
     def value(self, expr: Expr, space: _Space, bound: Mapping[str, _Value] | None = None) -> _Value:
@@ -212,12 +215,13 @@ class _Engine:
         one = (1,) * len(space.axes)
         match expr:
             case Number(value):
-                return np.full(one, value), None
+                return self.arithmetic.lift(np.full(one, value)), None
             case Symbol(name):
                 if bound is not None and name in bound:
                     return bound[name]
                 known = space.extents.get(name)
-                return space.coordinates[name].astype(np.float64) if known is None else np.full(one, 1.0 * known), None
+                number = space.coordinates[name].astype(np.float64) if known is None else np.full(one, 1.0 * known)
+                return self.arithmetic.lift(number), None
             case Access():
                 return _read(expr, self.tensors[expr.tensor], space)
             case Call(operator, arguments):
@@ -225,13 +229,15 @@ class _Engine:
                 own = next((d for d in self.cascade.definitions if d.name == operator), None)
                 if own is not None and own.body is not None:
                     return self.value(own.body, space, dict(zip(own.parameters, parts, strict=True)))
-                values = [v if p is None else np.where(p, v, EMPTY.get(operator, 0.0)) for v, p in parts]
+                empty = self.arithmetic.lift(np.array(EMPTY.get(operator, 0.0)))
+                values = [v if p is None else np.where(p, v, empty) for v, p in parts]
                 return self.operators[operator](*values), merge_presence(operator, [p for _, p in parts])
         raise TypeError(f"not an expression: {expr!r}")
 
 
-def _reduce(einsum: Einsum, space: _Space, values: Array, present: Array | None) -> tuple[Array, Array | None]:
+def _reduce(einsum: Einsum, space: _Space, value: _Value, arithmetic: Arithmetic) -> _Value:
     """Reduce the variables that the output lacks, in the order in which the reductions are written."""
+    values, present = value
     left = list(einsum.reduced)
     if present is not None:
         present = np.broadcast_to(present, values.shape)
@@ -241,9 +247,10 @@ def _reduce(einsum: Einsum, space: _Space, values: Array, present: Array | None)
         if not axes:
             continue
         if present is None:
-            values = REDUCE[operator].reduce(values, axis=axes, keepdims=True)
+            values = arithmetic.reduce(operator, values, axes)
         else:
-            values = REDUCE[operator].reduce(np.where(present, values, EMPTY[operator]), axis=axes, keepdims=True)
+            empty = arithmetic.lift(np.array(EMPTY[operator]))
+            values = arithmetic.reduce(operator, np.where(present, values, empty), axes)
             present = np.asarray(present.any(axis=axes, keepdims=True))
     return values, present
 

@@ -135,3 +135,28 @@ def test_references_that_do_not_fit_are_refused() -> None:
         compare_with_reference(load("prefix_sum"), "softmax_attention")
     with pytest.raises(SpecError, match="have different inputs"):
         compare_with_cascade(load("prefix_sum"), load("attention_3pass"))
+
+
+ATTENTION = [n for n in NAMES if n.startswith(("attention_1", "attention_2", "attention_3", "attention_s", "flash"))]
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_stable_attention_cascades_are_exactly_equal(name: str) -> None:
+    found = compare_with_cascade(load(name), load("attention_3pass"))
+    assert found.equal
+    assert found.max_error == 0
+    assert found.method.startswith("exact")
+
+
+def test_what_a_field_does_not_know_is_compared_in_floats() -> None:
+    found = compare_with_cascade(load("rmsnorm_matmul"), load("rmsnorm_matmul_deferred"))
+    assert found.equal
+    assert found.method == "float64 against rmsnorm_matmul_deferred"
+
+
+def test_cascades_that_differ_are_told_apart_exactly() -> None:
+    found = compare_with_cascade(load("pedagogical_2pass"), load("pedagogical_deferred"))
+    assert (found.equal, found.max_error) == (True, 0)
+    text = locate("cascades", "pedagogical_deferred").read_text().replace("X[] = A[k]", "X[] = A[k] * A[k]")
+    found = compare_with_cascade(load("pedagogical_2pass"), parse(text))
+    assert (found.equal, found.max_error) == (False, 1)
