@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from einsum_cascades.domains import find_domains
 from einsum_cascades.ir import Call, Cascade, Einsum, Predicate, reads, walk
-from einsum_cascades.ops import OPERATORS, reduction_class
+from einsum_cascades.ops import class_of, reduction_class, steps_of
 from einsum_cascades.points import count_points, words_of
 from einsum_cascades.polynomial import Polynomial
 
@@ -55,7 +55,7 @@ def _count(cascade: Cascade, einsum: Einsum, domain: tuple[Predicate, ...], *, s
 def map_operations(einsum: Einsum) -> Counter[str]:
     """Return the operations of the expression at one point, by class."""
     calls = (node for node in walk(einsum.expr) if isinstance(node, Call) and reads(node))
-    return Counter(OPERATORS[c.operator].counts_as for c in calls for _ in range(max(1, len(c.arguments) - 1)))
+    return Counter(class_of(c.operator) for c in calls for _ in range(steps_of(c.operator, len(c.arguments))))
 
 
 def _stages(einsum: Einsum) -> list[tuple[str, tuple[str, ...]]]:

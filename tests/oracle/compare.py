@@ -6,7 +6,7 @@ import sys
 
 from einsum_cascades.ir import Cascade
 from einsum_cascades.passes import count_passes
-from tests.oracle.unroll import Unrolled, count
+from tests.oracle.unroll import BORDER, Unrolled, count
 
 # Unrolled dependences are followed by recursion, one level per generation and Einsum.
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))
@@ -14,7 +14,7 @@ sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))
 
 def compare_passes(cascade: Cascade, extents: dict[str, int], ranks: set[str]) -> tuple[int, list[str]]:
     """How many counts were compared, and a line for each that differs."""
-    unrolled, passes = Unrolled(cascade, extents), count_passes(cascade)
+    passes = count_passes(cascade)
     factors = {e.name: e.factors for e in cascade.extents}
     compared, differences = 0, []
     for tensor in cascade.tensors:
@@ -24,6 +24,8 @@ def compare_passes(cascade: Cascade, extents: dict[str, int], ranks: set[str]) -
                 groups = [tuple(tensor.ranks.index(f) for f in factors[rank])]
             if rank not in ranks or not groups:
                 continue
+            tile = extents[factors[rank][-1]] if len(factors[rank]) > 1 else 1
+            unrolled = Unrolled(cascade, extents, 2 * tile if tile > 1 else BORDER)
             for kind in ("direct", "lineage"):
                 counts = [count(unrolled, tensor.name, g, lineage=kind == "lineage") for g in groups]
                 if None in counts:
