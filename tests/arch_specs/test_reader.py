@@ -156,7 +156,7 @@ WRONG = {
         "a.yaml:2:1: not valid YAML: found character '\\t' that cannot start any token\n    \t- x\n    ^",
     ),
     "control character": (
-        "name: x\nrows: ?\n",
+        "name: x\nrows: \x07\n",
         "a.yaml:2:7: not a text file: a control character\n    rows: ?\n          ^",
     ),
     "no such character": (
