@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from arch_specs.units import check_value, parse_quantity
 from einsum_cascades.diagnostics import Problem, SpecError, suggest
@@ -43,6 +43,7 @@ class Operation:
     cycles: Fraction | None = quantity("cycles", "cycles", default=None)
     energy_j: float | None = quantity("j", "energy", default=None)
     expands: tuple[tuple[str, int], ...] = field(default=(), metadata={"key": "as"})
+    area_um2: float = quantity("um2", "area", default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,10 @@ class Memory:
     """A store: `capacity_bytes` None is unlimited; bandwidth None is unlimited.
 
     `bandwidth_bytes_per_s` is shared by reads and writes; `read_bytes_per_s` and `write_bytes_per_s` are separate.
+    An access moves `access_bytes`, whatever part of them is asked for. Its energies, and the area, are given, or follow
+    from the `technology`: `sram` from the table of static RAMs, `registers` from the register file of `depth` words,
+    any other from its energy for each bit (`dram.yaml`).
+    `accesses_per_cycle` is what the ports can serve; only an accounting that charges ports looks at it.
     """
 
     name: str
@@ -58,17 +63,27 @@ class Memory:
     bandwidth_bytes_per_s: float | None = quantity("bytes_per_s", "bandwidth", default=None)
     read_bytes_per_s: float | None = quantity("bytes_per_s", "read", default=None)
     write_bytes_per_s: float | None = quantity("bytes_per_s", "write", default=None)
+    technology: Literal["sram", "registers", "hbm2", "hbm2e", "gddr6", "gddr6x", "ddr3"] | None = None
+    access_bytes: int | None = quantity("bytes", "access", default=None)
+    banks: int = 1
+    ports: Literal["1rw", "1r1w", "2rw", "4rw"] = "1rw"
+    depth: int | None = None
+    accesses_per_cycle: int | None = None
+    read_energy_j: float | None = quantity("j", "read_energy", default=None)
+    write_energy_j: float | None = quantity("j", "write_energy", default=None)
+    area_um2: float | None = quantity("um2", "area", default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """An array of `rows` x `cols` equal lanes and the operations that each lane has."""
+    """An array of `rows` x `cols` equal lanes, each with operations and a register file of `registers` words."""
 
     name: str
     rows: int
     cols: int = 1
     parent: str | None = None
     ops: tuple[Operation, ...] = ()
+    registers: int | None = None
 
     @property
     def lanes(self) -> int:
@@ -79,6 +94,15 @@ class Compute:
         """Return the part's own operation called `name`, or None."""
         return next((op for op in self.ops if op.name == name), None)
 
+    def carriers(self, operation_class: str) -> tuple[str, ...]:
+        """Return the part's own operations that can carry out one of a class, the preferred one first.
+
+        >>> Compute("pe", 4, ops=(Operation("mac", Fraction(1)),)).carriers("mul")
+        ('mac',)
+        """
+        names = ALTERNATIVES.get(operation_class, (operation_class,))
+        return tuple(name for name in names if self.operation(name) is not None)
+
     def cycles(self, operation_class: str) -> Fraction | None:
         """Return the cycles that a lane spends on one operation of a class, or None where it lacks it.
 
@@ -86,12 +110,10 @@ class Compute:
         >>> Compute("pe", 4, ops=ops).cycles("exp")
         Fraction(6, 1)
         """
-        for name in ALTERNATIVES.get(operation_class, (operation_class,)):
+        for name in self.carriers(operation_class):
             op = self.operation(name)
-            if op is None:
-                continue
-            if not op.expands:
-                return op.cycles
+            if op is None or not op.expands:
+                return None if op is None else op.cycles
             parts = [(self.cycles(inner), count) for inner, count in op.expands]
             if all(cycles is not None for cycles, _ in parts):
                 return sum((cycles * count for cycles, count in parts if cycles is not None), Fraction(0))
@@ -106,7 +128,7 @@ class Architecture:
     """A machine: its clock, its parts, and for each number (dotted path) the source it was read from.
 
     `mapping` names the mapping that it is used with unless another is given; `uncertain` holds the dotted paths of
-    the numbers that their sources do not state plainly.
+    the numbers that their sources do not state plainly. `node_m` is the feature size that energies and areas are for.
     """
 
     name: str
@@ -116,6 +138,7 @@ class Architecture:
     mapping: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     uncertain: frozenset[str] = field(default=frozenset(), compare=False)
+    node_m: float | None = quantity("m", "node", default=None)
 
     @property
     def memories(self) -> tuple[Memory, ...]:
@@ -197,7 +220,7 @@ class Architecture:
 
 
 def _is_number(f: dataclasses.Field[Any]) -> bool:
-    return "unit" in f.metadata or f.type in ("int", "float")
+    return "unit" in f.metadata or f.type in ("int", "float", "int | None")
 
 
 def _operation(owner: Any, name: str) -> Operation:

@@ -30,7 +30,10 @@ def print_architecture(arch: Architecture) -> str:
     lines += [
         f"{key}: {_text(value)}" for key, value in (("summary", arch.summary), ("mapping", arch.mapping)) if value
     ]
-    lines += [f"clock: {_number(arch, 'clock_hz', format_quantity(arch.clock_hz, 'hz'))}", "parts:"]
+    lines.append(f"clock: {_number(arch, 'clock_hz', format_quantity(arch.clock_hz, 'hz'))}")
+    if arch.node_m is not None:
+        lines.append(f"node: {_number(arch, 'node_m', format_quantity(arch.node_m, 'm'))}")
+    lines.append("parts:")
     for part in arch.parts:
         lines += [f"  {part.name}:", f"    kind: {type(part).__name__.lower()}"]
         lines += [f"    {line}" for line in _fields(arch, part, part.name)]

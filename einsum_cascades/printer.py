@@ -21,7 +21,7 @@ from einsum_cascades.ir import (
     Term,
 )
 
-__all__ = ["print_cascade", "print_einsum", "print_expr"]
+__all__ = ["print_cascade", "print_einsum", "print_expr", "print_predicate"]
 
 _INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2)}
 _TIGHT = 3
@@ -47,6 +47,14 @@ def print_cascade(cascade: Cascade) -> str:
         lines += [f"{role:<7} {'  '.join(map(_tensor, group))}" for group in _in_lines(tensors)]
     if cascade.reference is not None:
         lines.append(f"reference {cascade.reference}")
+    for definition in cascade.definitions:
+        body = "" if definition.body is None else f" = {print_expr(definition.body)}"
+        lines.append(f"operator {definition.name}({', '.join(definition.parameters)}){body}")
+    for stop in cascade.stops:
+        condition = f"empty({_access(stop.left)})"
+        lines.append(
+            "stop    " + (condition if stop.right is None else f"{_access(stop.left)} == {_access(stop.right)}")
+        )
     lefts = [_left(e) for e in cascade.einsums]
     width = max(map(len, lefts), default=0)
     lines += ["", *(f"{left:<{width}} = {_right(e)}" for left, e in zip(lefts, cascade.einsums, strict=True))]
@@ -93,7 +101,7 @@ def _right(einsum: Einsum) -> str:
     if einsum.reductions:
         text += " :: " + ", ".join(map(_reduction, einsum.reductions))
     if einsum.predicates:
-        text += " | " + ", ".join(map(_predicate, einsum.predicates))
+        text += " | " + ", ".join(map(print_predicate, einsum.predicates))
     return text
 
 
@@ -104,7 +112,8 @@ def _reduction(reduction: Reduction) -> str:
     return f"{reduction.operator}({inside.strip()})" if inside else reduction.operator
 
 
-def _predicate(predicate: Predicate) -> str:
+def print_predicate(predicate: Predicate) -> str:
+    """Return a predicate as it stands in a text: `m > p - W`."""
     return f"{_spaced(predicate.left)} {predicate.relation} {_spaced(predicate.right)}"
 
 

@@ -5,7 +5,7 @@ The table is the specification of the values of `ir`; `parse` and every rewrite 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from einsum_cascades.build import same_rank, tiles_of
 from einsum_cascades.diagnostics import Problem, Span, SpecError, suggest
@@ -16,6 +16,7 @@ from einsum_cascades.ir import (
     Call,
     Cascade,
     Einsum,
+    Expr,
     Symbol,
     rank_of,
     walk,
@@ -87,19 +88,39 @@ def names_are_known(cascade: Cascade) -> Iterator[Problem]:
 
 
 def operators_are_known(cascade: Cascade) -> Iterator[Problem]:
-    """Every call names a map operator and gives as many arguments as it takes."""
-    for call in (node for e in cascade.einsums for node in walk(e.expr) if isinstance(node, Call)):
-        operator = OPERATORS.get(call.operator)
-        if operator is None:
-            hint = suggest(call.operator, OPERATORS) or f"one of {', '.join(OPERATORS)}"
+    """Every call names a map operator, built in or defined above, and gives as many arguments as it takes."""
+    arity = {o.name: o.arity for o in OPERATORS.values()}
+    for definition in cascade.definitions:
+        if definition.name in arity:
+            yield Problem(f"operator {definition.name} is there already", definition.span, "give it another name")
+        if definition.body is not None:
+            yield from _calls_fit(definition.body, arity)
+            for node in walk(definition.body):
+                if isinstance(node, Access):
+                    message = f"operator {definition.name} reads {node.tensor}, which is no parameter of it"
+                    yield Problem(message, node.span, "pass it as an argument")
+                elif isinstance(node, Symbol) and node.name not in definition.parameters:
+                    hint = suggest(node.name, definition.parameters)
+                    yield Problem(f"'{node.name}' is no parameter of {definition.name}", node.span, hint)
+        count = len(definition.parameters)
+        arity[definition.name] = (count, count)
+    for einsum in cascade.einsums:
+        yield from _calls_fit(einsum.expr, arity)
+
+
+def _calls_fit(expr: Expr, arity: Mapping[str, tuple[int, int]]) -> Iterator[Problem]:
+    """Yield what is wrong with the calls in one expression."""
+    for call in (node for node in walk(expr) if isinstance(node, Call)):
+        if call.operator not in arity:
+            hint = suggest(call.operator, arity) or f"one of {', '.join(arity)}"
             yield Problem(f"unknown operator '{call.operator}'", call.span, hint)
             continue
-        low, high = operator.arity
+        low, high = arity[call.operator]
         given = len(call.arguments)
         if not low <= given <= high:
             takes = f"{low}" if low == high else f"{low} to {high}"
             plural = "s" if high > 1 else ""
-            yield Problem(f"{operator.name} takes {takes} argument{plural}, {given} given", call.span)
+            yield Problem(f"{call.operator} takes {takes} argument{plural}, {given} given", call.span)
 
 
 def reductions_reduce(cascade: Cascade) -> Iterator[Problem]:
@@ -305,6 +326,18 @@ def generations_have_one_direction(cascade: Cascade) -> Iterator[Problem]:
                 yield Problem(f"{einsum.name} reads both earlier and later generations of itself", einsum.span)
 
 
+def stops_watch_generations(cascade: Cascade) -> Iterator[Problem]:
+    """A stop speaks of tensors that are made generation by generation, along the same iterative rank."""
+    for stop in cascade.stops:
+        for access in (stop.left, *([stop.right] if stop.right is not None else [])):
+            if access.tensor not in cascade.generations:
+                hint = suggest(access.tensor, cascade.generations)
+                yield Problem(f"{access.tensor} is not made generation by generation", access.span, hint)
+            elif len(access.indices) != len(cascade.tensor(access.tensor).ranks):
+                ranks = ",".join(cascade.tensor(access.tensor).ranks)
+                yield Problem(f"{access.tensor} has the ranks [{ranks}]", access.span)
+
+
 def uses_follow_definitions(cascade: Cascade) -> Iterator[Problem]:
     """A tensor is read after the line that makes it, but for an earlier generation of it."""
     line = {e.name: number for number, e in enumerate(cascade.einsums) if not e.init}
@@ -347,6 +380,7 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         last_coordinates_are_iterative,
         recurrences_start,
         generations_have_one_direction,
+        stops_watch_generations,
     ),
     (cycles_advance,),
     (uses_follow_definitions,),

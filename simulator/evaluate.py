@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 
+from arch_specs.cost import access_cost
+from simulator.accounting import Accounting, find_accounting
+from simulator.actions import Action, action_energy
 from simulator.bounds import GroupBound, bound_group
 from simulator.capacity import Occupancy, occupancies
 from simulator.design import Design
 from simulator.layout import Layout, lay_out
-from simulator.report import GroupReport, Report, Row
+from simulator.report import EnergyRow, GroupReport, Report, Row
 from simulator.targets.spatial import bytes_moved, cycles_per_point, lower_spatial
 from simulator.taskgraph import Group, Program
 
 __all__ = ["evaluate"]
 
 
-def evaluate(design: Design) -> Report:
+def evaluate(design: Design, accounting: str | Accounting = "clean") -> Report:
     """Return the cost of a design at its ceiling: fusion groups in sequence, each at its least initiation interval.
 
-    Latency is the sum over groups of iterations x max(ResMII, RecMII), in seconds, and never below the finite bound
-    (`ceiling_s`). Raises MappingError for a design that cannot work.
+    `accounting` says what is charged: a name of `simulator.accounting`, or switches of one's own. Latency is the sum
+    over groups of iterations x max(ResMII, RecMII), in seconds, and never below the finite bound (`ceiling_s`).
+    Raises MappingError for a design that cannot work.
     """
+    charged = find_accounting(accounting) if isinstance(accounting, str) else accounting
     layout = lay_out(design)
-    program = lower_spatial(layout)
+    program = lower_spatial(layout, charged)
     held = occupancies(layout)
     bounds = [bound_group(group) for group in program.groups]
     tick_s = Fraction(1) / Fraction(design.architecture.clock_hz)
     latency = sum((b.latency for b in bounds), Fraction(0)) * tick_s
     ceiling = sum((b.finite for b in bounds), Fraction(0)) * tick_s
-    rows = tuple(_rows(layout, program))
+    energy = tuple(_energy(design, program))
+    rows = tuple(_rows(layout, program, energy))
     traffic = sum(bytes_moved(layout, held, outermost=True).values(), Fraction(0))
     longest = max(range(len(bounds)), key=lambda i: bounds[i].latency)
     return Report(
@@ -41,6 +48,9 @@ def evaluate(design: Design) -> Report:
         groups=tuple(_group_report(g, b) for g, b in zip(program.groups, bounds, strict=True)),
         utilization=_utilization(layout, rows, float(latency)),
         rows=rows,
+        energy_j=_total(row.energy_j for row in energy),
+        energy=energy,
+        accounting=charged.name,
         explain=tuple(_explain(layout, program, bounds, held)),
     )
 
@@ -61,9 +71,27 @@ def _group_report(group: Group, bound: GroupBound) -> GroupReport:
     )
 
 
-def _rows(layout: Layout, program: Program) -> Iterable[Row]:
-    """Yield what each task asks of each resource over the whole run."""
+def _energy(design: Design, program: Program) -> Iterable[EnergyRow]:
+    """Yield the actions of every task over the whole run, with their energy."""
+    for group in program.groups:
+        for task in group.graph.tasks:
+            firings = Fraction(group.iterations, task.every)
+            for (part, event), per_firing in (task.actions or {}).items():
+                action = Action(part, event, firings * per_firing)
+                joules = action_energy(design.architecture, action)
+                yield EnergyRow(task.einsum or task.name, part, event, float(action.count), joules)
+
+
+def _total(energies: Iterable[float | None]) -> float | None:
+    """Return the sum, or None where any is unknown: part of an energy is no energy."""
+    known = list(energies)
+    return sum(e for e in known if e is not None) if all(e is not None for e in known) else None
+
+
+def _rows(layout: Layout, program: Program, energy: tuple[EnergyRow, ...]) -> Iterable[Row]:
+    """Yield what each Einsum asks of each resource over the whole run; a memory without a bandwidth is never busy."""
     computes = {part.name: part for part in layout.design.architecture.computes}
+    rows: dict[tuple[str, str], Row] = {}
     for group in program.groups:
         graph = group.graph
         for task in graph.tasks:
@@ -74,19 +102,31 @@ def _rows(layout: Layout, program: Program) -> Iterable[Row]:
                 if name in computes and task.einsum is not None:
                     placed = layout.placed[task.einsum]
                     active = placed.points * cycles_per_point(layout, placed) / computes[name].lanes
-                yield Row(
-                    task.einsum or task.name,
-                    name,
-                    float(firings * task.work),
-                    float(busy) * graph.tick_s,
-                    float(active) * graph.tick_s,
+                key = (task.einsum or task.name, name)
+                before = rows.get(key, Row(*key, 0.0, 0.0, 0.0))
+                rows[key] = Row(
+                    *key,
+                    before.work + float(firings * task.work),
+                    before.busy_s + float(busy) * graph.tick_s,
+                    before.active_s + float(active) * graph.tick_s,
                 )
+    for einsum, part in dict.fromkeys((row.einsum, row.part) for row in energy):
+        own = [row for row in energy if (row.einsum, row.part) == (einsum, part)]
+        row = rows.get((einsum, part)) or Row(einsum, part, _bytes(layout, part, own), 0.0, 0.0)
+        rows[einsum, part] = replace(row, energy_j=_total(r.energy_j for r in own))
+    yield from rows.values()
+
+
+def _bytes(layout: Layout, part: str, rows: list[EnergyRow]) -> float:
+    """Return the bytes of the accesses to a memory."""
+    width = getattr(layout.design.architecture.part(part), "access_bytes", None)
+    return sum(row.count for row in rows) * (width or layout.design.workload.word_bits // 8)
 
 
 def _utilization(layout: Layout, rows: tuple[Row, ...], latency_s: float) -> dict[str, float]:
     """Return useful busy time over latency, by resource, in the order of the architecture."""
     names = [part.name for part in layout.design.architecture.parts]
-    used = dict.fromkeys(row.resource for row in rows)
+    used = dict.fromkeys(row.resource for row in rows if row.busy_s > 0)
     order = sorted(used, key=lambda name: names.index(name.split(".")[0]))
     return {name: sum(row.active_s for row in rows if row.resource == name) / latency_s for name in order}
 
@@ -96,6 +136,11 @@ def _explain(
 ) -> Iterable[str]:
     """Yield sentences that say where each term of the latency comes from."""
     yield from (f"knobs {text}" for text in layout.design.choices)
+    for memory in layout.design.architecture.memories:
+        cost = access_cost(layout.design.architecture, memory)
+        if cost is not None and cost.error:
+            yield f"{memory.name}: energy interpolated among static RAMs, within {cost.error:.0%} 19 times in 20"
+        yield from cost.warnings if cost is not None else ()
     if predicates := [e.name for e in layout.design.workload.cascade.extended if e.predicates]:
         yield f"the array walks whole tiles: the predicates of {', '.join(predicates)} skip nothing"
     for index, (group, bound) in enumerate(zip(program.groups, bounds, strict=True), 1):

@@ -109,7 +109,9 @@ class Binding:
     """Einsum -> compute part, tensor -> memories by Einsum, fusion groups, buffers.
 
     In `keep`, `RM-` is the generation of `RM` that an Einsum reads when it makes, or another has made, the next.
-    `cycles_per_point` replaces the cycles that the part's operations would take (a published accounting).
+    `cycles_per_point` replaces the cycles that the part's operations would take. Quirks of a published evaluation that
+    an accounting may follow: `uncharged` operations have no energy; by Einsum and operand, `lost_ranks` are the rank
+    variables that word counts leave out.
     """
 
     parts: Dict[str, str]
@@ -117,3 +119,5 @@ class Binding:
     groups: tuple[FusionGroup, ...]
     buffers: Dict[str, Buffer] = field(default_factory=dict)
     cycles_per_point: Dict[str, int] = field(default_factory=dict)
+    uncharged: tuple[str, ...] = ()
+    lost_ranks: Dict[str, Dict[str, tuple[str, ...]]] = field(default_factory=dict)

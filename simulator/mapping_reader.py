@@ -23,7 +23,7 @@ from simulator.mapping import Mapping as LoopMapping
 
 __all__ = ["Template", "read_mapping", "read_mapping_file"]
 
-_OPTIONAL = ("partition", "knobs", "minimize", "buffers", "cycles_per_point", "variants", "like", "source")
+_OPTIONAL = ("partition", "knobs", "minimize", "buffers", "cycles_per_point", "quirks", "variants", "like", "source")
 _REQUIRED = ("summary", "cascade", "nests", "bind", "groups")
 _OBJECTIVES = ("latency_s", "traffic_bytes", "buffer_bytes")
 Locate = Callable[[str], Path]
@@ -229,7 +229,23 @@ def _read_binding(fields: Fields) -> Binding:
     cycles = {key.key: value.integer() for key, value in _entries(fields, "cycles_per_point")}
     groups = tuple(_read_group(node) for node in fields["groups"].items())
     buffers = {key.key: _read_buffer(key, value) for key, value in _entries(fields, "buffers")}
-    return Binding(parts, keep, groups, buffers, cycles)
+    quirks = fields["quirks"].mapping((), ("uncharged", "lost_ranks"), "'quirks'") if "quirks" in fields else None
+    return Binding(
+        parts,
+        keep,
+        groups,
+        buffers,
+        cycles,
+        uncharged=quirks["uncharged"].names() if quirks and "uncharged" in quirks else (),
+        lost_ranks=_read_lost_ranks(quirks) if quirks else {},
+    )
+
+
+def _read_lost_ranks(quirks: Fields) -> dict[str, dict[str, tuple[str, ...]]]:
+    return {
+        einsum.key: {operand.key: ranks.names() for operand, ranks in value.entries()}
+        for einsum, value in _entries(quirks, "lost_ranks")
+    }
 
 
 def _read_group(node: Node) -> FusionGroup:

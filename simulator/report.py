@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["GroupReport", "Report", "Row"]
+__all__ = ["EnergyRow", "GroupReport", "Report", "Row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class Row:
     """What one Einsum asks of one resource.
 
     `work` is in operations (compute) or bytes (memory); `busy_s` is the time for which the resource is held, and
-    `active_s` that time scaled by the share of lanes that do useful work. `energy_j` is None where the machine's
-    specification gives no energies.
+    `active_s` that time scaled by the share of lanes that do useful work. `energy_j` is that of the Einsum's actions
+    on the part, registers of an array included; None where the machine's specification does not give it.
     """
 
     einsum: str
@@ -27,6 +27,17 @@ class Row:
     busy_s: float
     active_s: float
     energy_j: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyRow:
+    """How often one Einsum causes one action of a part, and what that costs."""
+
+    einsum: str
+    part: str
+    action: str
+    count: float
+    energy_j: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,8 @@ class Report:
     rows: tuple[Row, ...]
     explain: tuple[str, ...]
     energy_j: float | None = None
+    energy: tuple[EnergyRow, ...] = ()
+    accounting: str = "clean"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values in SI, with the keys of the `attnsim eval` contract."""
@@ -69,6 +82,8 @@ class Report:
             "groups": [asdict(group) for group in self.groups],
             "utilization": dict(self.utilization),
             "rows": rows,
+            "accounting": self.accounting,
+            "energy": [asdict(row) for row in self.energy],
             "explain": list(self.explain),
         }
 
@@ -77,6 +92,14 @@ class Report:
         import pandas as pd  # noqa: PLC0415 - a second of start-up that most uses do not need
 
         return pd.DataFrame([asdict(row) for row in self.rows])
+
+    def energy_by(self, *columns: str) -> dict[tuple[str, ...], float]:
+        """Return the energy in joules summed over everything but `columns` of (`einsum`, `part`, `action`)."""
+        total: dict[tuple[str, ...], float] = {}
+        for row in self.energy:
+            key = tuple(str(getattr(row, column)) for column in columns)
+            total[key] = total.get(key, 0.0) + (row.energy_j or 0.0)
+        return total
 
     def activity(self, resource: str) -> dict[str, float]:
         """Return, for each Einsum on a resource, the share of the latency in which it does useful work there."""

@@ -20,6 +20,9 @@ __all__ = ["COMMANDS", "library_folders", "main"]
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "list": ("studies.commands_library", "list_command", "What the library holds, one line each."),
     "check": ("studies.commands_library", "check_command", "Verify cascades, architectures, mappings, workloads."),
+    "passes": ("studies.commands_language", "passes_command", "What a cascade must cost anywhere, as formulas."),
+    "verify": ("studies.commands_language", "verify_command", "Run a cascade against its reference, or another."),
+    "draw": ("studies.commands_language", "draw_command", "Draw a cascade, coloured by pass."),
     "eval": ("studies.commands_eval", "eval_command", "Evaluate one design: a cascade on an architecture."),
     "study": ("studies.commands_study", "study_command", "Run one paper's analysis: table, figures, card."),
 }

@@ -11,12 +11,14 @@ from math import prod
 from arch_specs.model import Memory
 from einsum_cascades.diagnostics import MappingError
 from einsum_cascades.ir import Access, Einsum
+from simulator.accounting import Accounting
+from simulator.actions import count_actions, operations_on, words_moved
 from simulator.capacity import Occupancy, occupancies
 from simulator.layout import Layout, Placed, generation
 from simulator.mapping import FusionGroup
 from simulator.taskgraph import Edge, Group, Program, Resource, Task, TaskGraph
 
-__all__ = ["bytes_moved", "cycles_per_point", "lower_spatial", "words_moved"]
+__all__ = ["bytes_moved", "cycles_per_point", "lower_spatial"]
 
 ZERO = Fraction(0)
 
@@ -30,17 +32,9 @@ def cycles_per_point(layout: Layout, placed: Placed) -> Fraction:
     fixed = layout.design.binding.cycles_per_point.get(placed.einsum.name)
     if fixed is not None:
         return Fraction(fixed)
-    operations = dict(placed.einsum.operations)
     part = placed.part
     total = ZERO
-    if part.operation("mac") is not None and "acc" in operations:
-        fused = min(operations["acc"], operations.get("mul", 0))
-        operations["acc"] -= fused
-        operations["mul"] = operations.get("mul", 0) - fused
-        total += fused * (part.cycles("mac") or ZERO)
-    for name, count in operations.items():
-        if not count:
-            continue
+    for name, count in operations_on(placed).items():
         cycles = part.cycles(name)
         if cycles is None:
             able = [c.name for c in layout.design.architecture.computes if c.cycles(name) is not None]
@@ -49,27 +43,6 @@ def cycles_per_point(layout: Layout, placed: Placed) -> Fraction:
             raise MappingError(f"{placed.einsum.name} needs '{name}'; part {part.name} does {has} - {remedy}")
         total += count * cycles
     return total
-
-
-def words_moved(placed: Placed, memory: str, held: dict[str, Occupancy]) -> dict[str, Fraction]:
-    """Return the words that an Einsum moves between `memory` and the inside, by operand, spills included.
-
-    When a tensor spills from a memory further in, the missing share of its accesses there comes here instead, and
-    only the rest of its tile is brought in.
-    """
-    words = {}
-    for operand in placed.operands:
-        own = placed.counts.get((operand.name, memory))
-        total = Fraction(own.reads + own.updates) if own else ZERO
-        for inner in placed.holders(operand.name):
-            share = held[inner].spill if inner in held and operand.name.rstrip("-") in held[inner].spills else ZERO
-            if not share or inner == memory:
-                continue
-            inside = placed.counts[operand.name, inner]
-            total = (1 - share) * total + share * (inside.reads + inside.updates)
-        if total:
-            words[operand.name] = total
-    return words
 
 
 @dataclass(frozen=True)
@@ -81,10 +54,24 @@ class _Scope:
     members: tuple[Placed, ...]
     loops: tuple[tuple[str, int], ...]
     held: dict[str, Occupancy]
+    accounting: Accounting | None
 
     @property
     def iterations(self) -> int:
         return prod(bound for _, bound in self.loops)
+
+    def ports(self, memory: Memory) -> Iterator[tuple[str, float]]:
+        """Yield the names and bytes per second of the bandwidths of a memory."""
+        if memory.bandwidth_bytes_per_s is not None:
+            yield memory.name, memory.bandwidth_bytes_per_s
+        if memory.read_bytes_per_s is not None:
+            yield f"{memory.name}.read", memory.read_bytes_per_s
+        if memory.write_bytes_per_s is not None:
+            yield f"{memory.name}.write", memory.write_bytes_per_s
+        charged = self.accounting is not None and self.accounting.ports and memory.bandwidth_bytes_per_s is None
+        if charged and memory.accesses_per_cycle and memory.access_bytes:
+            clock_hz = self.layout.design.architecture.clock_hz
+            yield memory.name, memory.accesses_per_cycle * memory.access_bytes * clock_hz
 
     def every(self, placed: Placed) -> int:
         """Return k when an Einsum fires once in k iterations: it lacks ranks that the group iterates over."""
@@ -94,14 +81,15 @@ class _Scope:
         return self.group.stage.get(einsum, 0)
 
 
-def lower_spatial(layout: Layout) -> Program:
+def lower_spatial(layout: Layout, accounting: Accounting | None = None) -> Program:
     """Return the program of a design on a spatial array; one clock cycle is one tick.
 
-    Raises MappingError when the memories cannot hold the tiles, a part lacks an operation, or the order of work
-    contradicts the dependences.
+    An `accounting` adds the actions of each task, and ports as resources where it charges them. Raises MappingError
+    when the memories cannot hold the tiles, a part lacks an operation, or the order of work contradicts the
+    dependences.
     """
     held = occupancies(layout)
-    return Program(tuple(_lower_group(layout, index, held[index]) for index in range(len(layout.groups))))
+    return Program(tuple(_lower_group(layout, index, held[index], accounting) for index in range(len(layout.groups))))
 
 
 def bytes_moved(
@@ -118,13 +106,13 @@ def bytes_moved(
             continue
         for (_, names), occupancy in zip(layout.groups, held, strict=True):
             for placed in (layout.placed[name] for name in names):
-                for operand, words in words_moved(placed, memory.name, occupancy).items():
+                for operand, (reads, writes) in words_moved(placed, memory.name, occupancy).items():
                     width = layout.design.workload.bytes_of(operand.rstrip("-"))
-                    moved[memory.name, placed.einsum.name, operand] = words * width
+                    moved[memory.name, placed.einsum.name, operand] = (reads + writes) * width
     return moved
 
 
-def _lower_group(layout: Layout, index: int, held: dict[str, Occupancy]) -> Group:
+def _lower_group(layout: Layout, index: int, held: dict[str, Occupancy], accounting: Accounting | None) -> Group:
     group, names = layout.groups[index]
     members = tuple(layout.placed[name] for name in names)
     architecture = layout.design.architecture
@@ -136,7 +124,7 @@ def _lower_group(layout: Layout, index: int, held: dict[str, Occupancy]) -> Grou
         for loop in level.loops
         if loop.variable in group.iteration
     )
-    scope = _Scope(layout, group, members, loops, held)
+    scope = _Scope(layout, group, members, loops, held, accounting)
     work = [_compute_task(scope, placed) for placed in members]
     moves = [move for memory in architecture.memories for move in _transfers(scope, memory)]
     edges = [*_dependences(scope), *_transfer_edges(moves)]
@@ -148,7 +136,7 @@ def _lower_group(layout: Layout, index: int, held: dict[str, Occupancy]) -> Grou
     used = {name for task in tasks for name in task.occupancy}
     resources = [Resource(c.name) for c in architecture.computes if c.name in used]
     for memory in architecture.memories:
-        for port, rate in _ports(memory):
+        for port, rate in scope.ports(memory):
             if port in used:
                 capacity = Fraction(rate) / Fraction(architecture.clock_hz)
                 resources.append(Resource(port, capacity, "fluid", "chip", "bytes"))
@@ -160,6 +148,10 @@ def _compute_task(scope: _Scope, placed: Placed) -> Task:
     name = placed.einsum.name
     cycles = placed.nest.cycles * cycles_per_point(scope.layout, placed)
     firings = Fraction(scope.iterations, scope.every(placed))
+    actions = None
+    if scope.accounting is not None:
+        counted = count_actions(scope.layout, placed, scope.held, scope.accounting)
+        actions = {(a.part, a.event): a.count / firings for a in counted}
     drain = scope.layout.design.tile(scope.group.drain[name]) if name in scope.group.drain else 0
     occupancy = cycles / firings
     return Task(
@@ -170,45 +162,36 @@ def _compute_task(scope: _Scope, placed: Placed) -> Task:
         every=scope.every(placed),
         stage=scope.stage(name),
         einsum=name,
+        actions=actions,
     )
-
-
-def _ports(memory: Memory) -> Iterator[tuple[str, float]]:
-    """Yield the names and bytes per second of the bandwidths of a memory."""
-    if memory.bandwidth_bytes_per_s is not None:
-        yield memory.name, memory.bandwidth_bytes_per_s
-    if memory.read_bytes_per_s is not None:
-        yield f"{memory.name}.read", memory.read_bytes_per_s
-    if memory.write_bytes_per_s is not None:
-        yield f"{memory.name}.write", memory.write_bytes_per_s
 
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """A transfer task, the Einsum and operand that it serves, and its direction."""
+    """A transfer task, the Einsum that it serves, and its direction."""
 
     task: Task
     einsum: str
-    operand: str
-    memory: str
     store: bool
 
 
 def _transfers(scope: _Scope, memory: Memory) -> Iterator[_Move]:
     """Yield a transfer task for each operand of the group that crosses a bandwidth of a memory."""
-    ports = dict(_ports(memory))
+    ports = dict(scope.ports(memory))
     if not ports:
         return
     for placed in scope.members:
         outputs = {o.name for o in placed.operands if o.output}
-        for operand, words in words_moved(placed, memory.name, scope.held).items():
+        for operand, (reads, writes) in words_moved(placed, memory.name, scope.held).items():
             store = operand in outputs
             direction = f"{memory.name}.{'write' if store else 'read'}"
             port = direction if direction in ports else memory.name
             if port not in ports:
                 continue
             tensor = operand.rstrip("-")
-            total = words * scope.layout.design.workload.bytes_of(tensor)
+            arrived = placed.counts.get((operand, memory.name))
+            fills = arrived.fills if arrived and memory.parent is not None else 0
+            total = (reads + writes + fills) * scope.layout.design.workload.bytes_of(tensor)
             every = _moves_every(scope, placed, operand, memory.name)
             amount = total / Fraction(scope.iterations, every)
             verb = "store" if store else "load"
@@ -222,7 +205,7 @@ def _transfers(scope: _Scope, memory: Memory) -> Iterator[_Move]:
                 stage=scope.stage(placed.einsum.name),
                 einsum=placed.einsum.name,
             )
-            yield _Move(task, placed.einsum.name, operand, memory.name, store)
+            yield _Move(task, placed.einsum.name, store)
 
 
 def _moves_every(scope: _Scope, placed: Placed, operand: str, memory: str) -> int:
@@ -236,15 +219,9 @@ def _moves_every(scope: _Scope, placed: Placed, operand: str, memory: str) -> in
 
 
 def _transfer_edges(moves: list[_Move]) -> Iterator[Edge]:
-    """Yield Einsum -> its stores, its loads -> Einsum, and store -> load of an intermediate of the same group."""
-    stored = {(m.operand, m.memory): m.task.name for m in moves if m.store}
+    """Yield Einsum -> its stores and its loads -> Einsum; the cascade's own edges order a store and a later load."""
     for move in moves:
-        if move.store:
-            yield Edge(move.einsum, move.task.name)
-            continue
-        yield Edge(move.task.name, move.einsum)
-        if (source := stored.get((move.operand, move.memory))) is not None:
-            yield Edge(source, move.task.name)
+        yield Edge(move.einsum, move.task.name) if move.store else Edge(move.task.name, move.einsum)
 
 
 def _dependences(scope: _Scope) -> Iterator[Edge]:

@@ -1,0 +1,102 @@
+"""What a cascade computes and must at least move: operations by Einsum and class, compulsory traffic.
+
+Two conventions. In the iteration space a reduction of n elements counts n operations, as cost models that walk loops
+do; strictly it counts n - 1 for each element that it makes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from einsum_cascades.domains import find_domains
+from einsum_cascades.ir import Call, Cascade, Einsum, Predicate, reads, walk
+from einsum_cascades.ops import class_of, reduction_class, steps_of
+from einsum_cascades.points import count_points, words_of
+from einsum_cascades.polynomial import Polynomial
+
+__all__ = ["compulsory_words", "count_operations", "count_totals", "tensor_words"]
+
+Counts = dict[str, dict[str, Polynomial]]
+
+
+def count_operations(cascade: Cascade, *, strict: bool = False) -> Counts:
+    """Return the operations of each Einsum that is not an init line, by class, exact under predicates.
+
+    A `+` that reduces is class `acc`; a map counts once per point, so `exp(A - B)` is a `sub` and an `exp`.
+
+    >>> from einsum_cascades.parser import parse
+    >>> c = parse("cascade dot\\nextent K\\ninput A[K] B[K]\\noutput Z[]\\nZ[] = A[k] * B[k]")
+    >>> {op: str(n) for op, n in count_operations(c)["Z"].items()}
+    {'mul': 'K', 'acc': 'K'}
+    >>> str(count_operations(c, strict=True)["Z"]["acc"])
+    'K - 1'
+    """
+    domains = find_domains(cascade)
+    return {e.name: _count(cascade, e, domains[e.name], strict=strict) for e in cascade.extended}
+
+
+def _count(cascade: Cascade, einsum: Einsum, domain: tuple[Predicate, ...], *, strict: bool) -> dict[str, Polynomial]:
+    points = count_points(cascade, einsum.variables, domain)
+    total: dict[str, Polynomial] = {}
+    for op, per_point in map_operations(einsum).items():
+        total[op] = total.get(op, Polynomial()) + points * per_point
+    left = list(einsum.variables)
+    for operator, variables in _stages(einsum):
+        made = [v for v in left if v not in variables]
+        kind = reduction_class(operator)
+        before = _made(cascade, left, domain)
+        after = _made(cascade, made, domain) if strict else Polynomial()
+        total[kind] = total.get(kind, Polynomial()) + before - after
+        left = made
+    return total
+
+
+def map_operations(einsum: Einsum) -> Counter[str]:
+    """Return the operations of the expression at one point, by class."""
+    calls = (node for node in walk(einsum.expr) if isinstance(node, Call) and reads(node))
+    return Counter(class_of(c.operator) for c in calls for _ in range(steps_of(c.operator, len(c.arguments))))
+
+
+def _stages(einsum: Einsum) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the reductions in order, each with the variables that it reduces."""
+    if not einsum.reduced:
+        return []
+    if not einsum.reductions:
+        return [("add", einsum.reduced)]
+    named = {v for r in einsum.reductions for v in r.variables}
+    rest = tuple(v for v in einsum.reduced if v not in named)
+    return [(r.operator, r.variables or rest) for r in einsum.reductions]
+
+
+def _made(cascade: Cascade, variables: Iterable[str], domain: tuple[Predicate, ...]) -> Polynomial:
+    """Return the number of points over some variables; predicates that name others do not empty a row."""
+    kept = set(variables)
+    return count_points(cascade, variables, [p for p in domain if set(p.left.variables) <= kept])
+
+
+def count_totals(operations: Mapping[str, Mapping[str, Polynomial]]) -> dict[str, Polynomial]:
+    """Return the operations of all Einsums by class; the common classes are there even at zero."""
+    total = dict.fromkeys(("mul", "acc", "add", "sub", "max", "exp", "div"), Polynomial())
+    for counts in operations.values():
+        for op, n in counts.items():
+            total[op] = total.get(op, Polynomial()) + n
+    return total
+
+
+def tensor_words(cascade: Cascade, name: str) -> Polynomial:
+    """Return the number of elements of a tensor: the product of the extents of its ranks."""
+    return words_of(cascade, cascade.tensor(name).ranks)
+
+
+def compulsory_words(cascade: Cascade) -> Polynomial:
+    """Return the words that any mapping moves: every input that is read once, every output once.
+
+    >>> from einsum_cascades.parser import parse
+    >>> c = parse("cascade dot\\nextent K\\ninput A[K] B[K]\\noutput Z[]\\nZ[] = A[k] * B[k]")
+    >>> str(compulsory_words(c))
+    '2*K + 1'
+    """
+    read = {a.tensor for e in cascade.einsums for a in e.accesses}
+    names = [t.name for t in cascade.inputs if t.name in read] + [t.name for t in cascade.outputs]
+    return sum((tensor_words(cascade, name) for name in names), Polynomial())

@@ -1,0 +1,187 @@
+"""The commands about cascades themselves: `passes`, `verify`, `draw`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from einsum_cascades.diagnostics import Problem, SpecError, suggest
+from einsum_cascades.registry import display_path, entries, locate
+from studies.cli import library_folders
+from studies.commands_eval import parse_assignment, parse_extent
+from studies.output import Output, emit, output_options, replacing
+
+if TYPE_CHECKING:
+    from einsum_cascades.analysis import Analysis
+    from einsum_cascades.ir import Cascade
+
+__all__ = ["draw_command", "passes_command", "verify_command"]
+
+_UNEQUAL = 4
+
+
+def _load(name: str) -> Cascade:
+    """Return the cascade of a library name or of a file; a file is called in messages what the user called it."""
+    from einsum_cascades.diagnostics import Source, read_source
+    from einsum_cascades.parser import parse
+
+    path = locate("cascades", name, library_folders())
+    return parse(Source(display_path(path), read_source(path).text))
+
+
+def _extents(words: Iterable[str]) -> dict[str, int] | None:
+    pairs = [parse_assignment(word, "M=4096") for word in words]
+    repeated = [name for i, (name, _) in enumerate(pairs) if name in [n for n, _ in pairs[:i]]]
+    if repeated:
+        raise SpecError([Problem(f"extent {name} is given twice") for name in repeated])
+    return {name: parse_extent(name, value) for name, value in pairs} or None
+
+
+@click.command("passes")
+@click.argument("cascade")
+@click.argument("extents", nargs=-1, metavar="[EXTENT=N ...]")
+@output_options
+def passes_command(cascade: str, extents: tuple[str, ...], output: Output) -> None:
+    """What CASCADE must cost anywhere: passes, footprints, operations, least traffic.
+
+    As formulas; as numbers where extents are given: attnsim passes attention_3pass B=1 H=1 E=64 F=64 M=4096 P=4096
+    """
+    from einsum_cascades.analysis import analyze
+
+    analysis = analyze(_load(cascade), _extents(extents))
+    if output.format != "table":
+        emit(analysis.to_json(), output, list(_tidy(analysis)))
+    else:
+        _write(_table(analysis), output)
+
+
+def _write(text: str, output: Output) -> None:
+    if output.path is None:
+        click.echo(text, nl=False)
+        return
+    with replacing(output.path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _tidy(analysis: Analysis) -> Iterable[dict[str, Any]]:
+    """Yield one row a number: what it is, of which tensor or Einsum, along which rank or of which operation."""
+    found = analysis.to_json()
+
+    def row(quantity: str, value: object, name: str = "", of: str = "") -> dict[str, Any]:
+        return {"quantity": quantity, "name": name, "of": of, "value": value}
+
+    for rank, n in found["passes"].items():
+        yield row("passes", n, of=rank)
+    for tensor, ranks in found["reads"].items():
+        for rank, counts in ranks.items():
+            for kind, n in counts.items():
+                yield row(f"reads_{kind}", n, tensor, rank)
+    for rank, levels in found["levels"].items():
+        for einsum, n in levels.items():
+            yield row("level", n, einsum, rank)
+    for tensor, words in found["footprint"].items():
+        yield row("footprint_words", words, tensor)
+    yield row("live_words", found["live"])
+    for key in ("operations", "operations_strict"):
+        for einsum, ops in found[key].items():
+            for op, n in ops.items():
+                yield row(key, n, einsum, op)
+    for op, n in found["totals"].items():
+        yield row("totals", n, of=op)
+    yield row("traffic_min_words", found["traffic_min_words"])
+
+
+def _table(analysis: Analysis) -> str:
+    """Lay the analysis out for reading: what repeats is said once, ones and zeros are left out."""
+    found = analysis.to_json()
+    lines = [f"{found['cascade']}: {analysis.cascade.summary}", "", "passes"]
+    for rank, n in found["passes"].items():
+        chain = found["witness"][rank]
+        why = f"   {' -> '.join(chain)}: each reads it all after the one before" if len(chain) > 1 else ""
+        lines.append(f"  {rank:<6} {n!s:<8}{why}".rstrip())
+    rank = analysis.live.rank
+    if rank:
+        lines += ["", f"Einsums by pass over {rank}"]
+        levels = found["levels"][rank]
+        for level in sorted(set(levels.values())):
+            lines.append(f"  {level}  {', '.join(e for e, n in levels.items() if n == level)}")
+    per = f" per point of {','.join(found['live_per'])}" if found["live_per"] else ""
+    lines += ["", f"live{per}: {found['live']} words"]
+    held = {t: w for t, w in found["footprint"].items() if w != 1}
+    lines += [f"  {tensor:<6} at least {words}" for tensor, words in held.items()]
+    for c in found["crossings"]:
+        recompute = " + ".join(f"{n} {op}" for op, n in c["recompute"].items()) or "no operation"
+        later = ", ".join(map(str, c["read"]))
+        lines.append(f"  {c['tensor']} crosses from pass {c['written']} to {later}: keep {c['buffer_words']} words,")
+        lines.append(f"      or move {c['spill_words']} words, or recompute with {recompute}")
+    lines += ["", "operations"]
+    lines += [f"  {op:<6} {n}" for op, n in found["totals"].items() if n != 0]
+    lines += ["", f"least traffic: {found['traffic_min_words']} words"]
+    return "\n".join(lines) + "\n"
+
+
+@click.command("verify")
+@click.argument("cascade")
+@click.argument("extents", nargs=-1, metavar="[EXTENT=N ...]")
+@click.option("--against", metavar="NAME", help="A reference formula or another cascade, not the cascade's own.")
+@output_options
+def verify_command(cascade: str, extents: tuple[str, ...], against: str | None, output: Output) -> None:
+    """Run CASCADE on random inputs and compare it with its reference formula, or with another cascade.
+
+    Exit code 4 when they differ.
+    """
+    from einsum_cascades.equality import compare_with_cascade, compare_with_reference
+    from einsum_cascades.references import REFERENCES
+
+    first, given = _load(cascade), _extents(extents)
+    if against is None or against in REFERENCES:
+        found = compare_with_reference(first, against, extents=given)
+    else:
+        found = compare_with_cascade(first, _other(against), extents=given)
+    values = {"cascade": first.name, **dataclasses.asdict(found), "shapes": [dict(s) for s in found.shapes]}
+    if output.format != "table":
+        emit(values, output, [{**values, "shapes": len(found.shapes)}])
+    else:
+        verdict = "equal" if found.equal else "NOT equal"
+        count = f"{len(found.shapes)} shape{'s' if len(found.shapes) != 1 else ''}"
+        _write(f"{first.name}: {verdict} ({found.method}, {count}, largest error {found.max_error:.3g})\n", output)
+    if not found.equal:
+        raise SystemExit(_UNEQUAL)
+
+
+def _other(name: str) -> Cascade:
+    """Return the cascade to compare with; of a name that is neither a cascade nor a reference, what it may mean."""
+    from einsum_cascades.references import REFERENCES
+
+    known = [entry.name for entry in entries("cascades", library_folders())]
+    if name.lower() in map(str.lower, known) or Path(name).is_file():
+        return _load(name)
+    hint = suggest(name, [*known, *REFERENCES]) or f"references: {', '.join(REFERENCES)}"
+    raise SpecError(Problem(f"'{name}' is neither a reference nor a cascade", hint=hint))
+
+
+@click.command("draw")
+@click.argument("cascade")
+@click.option("--rank", help="Colour by the passes over this rank; by default over the one that is streamed.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="An .svg or .png file (CASCADE.svg).")
+def draw_command(cascade: str, rank: str | None, out: Path | None) -> None:
+    """Draw the Einsums of CASCADE coloured by pass, with the barriers between passes."""
+    from einsum_cascades.footprint import find_live
+    from einsum_cascades.passes import count_passes
+    from studies.draw_cascade import draw_cascade
+
+    found = _load(cascade)
+    path = out or Path(f"{found.name}.svg")
+    if path.suffix not in (".svg", ".png"):
+        raise SpecError(f"{path}: a picture is an .svg or a .png file")
+    counted = count_passes(found)
+    rank = rank or find_live(found, counted).rank
+    if rank not in counted.levels:
+        raise SpecError(Problem(f"'{rank}' is not a rank of {found.name}", hint=suggest(rank, counted.levels)))
+    with replacing(path) as temporary:
+        draw_cascade(found, counted.levels[rank], rank, temporary, path.suffix[1:])
+    click.echo(f"wrote {path}", err=True)

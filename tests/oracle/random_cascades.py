@@ -1,0 +1,134 @@
+"""Random cascades of maps, reductions, scans, filters and tiles over one streamed rank.
+
+`choose` picks one of a sequence: `random.choice`, or a hypothesis draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+Choose = Callable[[Sequence], object]
+
+
+def flat_cascade(choose: Choose, lines: int) -> str:
+    """A cascade over I, perhaps with a fixed rank P that all but the inputs carry."""
+    p = choose(["", "", "p"])
+    full, scalar, scan = ["A", "B"], [], []
+    text = []
+
+    def at(*indices: str, fixed: bool = True) -> str:
+        return "[" + ",".join([*indices, *([p] if p and fixed else [])]) + "]"
+
+    def streamed(variable: str = "i", *, shifts: Sequence[str] = ("", "", "", "+1", "-1")) -> str:
+        name = choose(full)
+        return f"{name}{at(variable + choose(shifts), fixed=name not in 'AB')}"
+
+    def any_operand(variable: str = "i") -> str:
+        kinds = ["full"] * 3 + ["scalar"] * 3 * bool(scalar) + ["scan"] * 3 * bool(scan)
+        match choose(kinds):
+            case "full":
+                return streamed(variable)
+            case "scalar":
+                return choose(scalar) + at()
+            case _:
+                name, last = choose(scan)
+                return name + at(choose([variable, variable, f"{variable}+1", last]))
+
+    def mask() -> str:
+        return choose(["", "", "", f" | i {choose(['<=', '>='])} p"]) if p else ""
+
+    for number in range(lines):
+        name = f"T{number}"
+        operator = choose(["*", "+", "-", "/"])
+        kinds = ["map"] * 4 + ["reduce"] * 3 + ["scan", "back", "filter"] + ["scalar"] * bool(scalar or scan)
+        match choose(kinds):
+            case "map":
+                text.append(f"{name}{at('i')} = {streamed()} {operator} {any_operand()}{mask()}")
+                full.append(name)
+            case "reduce":
+                text.append(
+                    f"{name}{at()} = {streamed()} {operator} {any_operand()} :: {choose(['add', 'max'])}{mask()}"
+                )
+                scalar.append(name)
+            case "scan":
+                text.append(f"init {name}{at('0')} = 0")
+                text.append(f"{name}{at('i+1')} = {name}{at('i')} + {streamed()}")
+                scan.append((name, "I"))
+            case "back":
+                text.append(f"init {name}{at('I')} = 0")
+                text.append(f"{name}{at('i')} = {name}{at('i+1')} + {streamed()}")
+                scan.append((name, "0"))
+            case "filter":
+                bound = f"k {choose(['<=', '<', '>=', '>'])} i{choose(['', '+1', '-1'])}"
+                window = choose(["", "", f", k {choose(['>', '>='])} i-2"]) if "<" in bound else ""
+                text.append(f"{name}{at('i')} = {streamed('k', shifts=('',))} | {bound}{window}")
+                full.append(name)
+            case _:
+                other = choose([*(s + at() for s in scalar), *(s + at(last) for s, last in scan)])
+                first = choose([*(s + at() for s in scalar), *(s + at(last) for s, last in scan)])
+                text.append(f"{name}{at()} = {first} {operator} {other}")
+                scalar.append(name)
+    return _whole(text, "I, K = I, P", "A[I] B[I]", p)
+
+
+def tiled_cascade(choose: Choose, lines: int) -> str:
+    """A cascade over I in tiles: tensors over I1 and I0, over I1 alone, scans over I1, scalars."""
+    full, tile, scalar, scan = ["A", "B"], [], [], []
+    text = []
+
+    def streamed() -> str:
+        name = choose(full)
+        return f"{name}[i1*I0+i0]" if name in "AB" else f"{name}[i1,i0]"
+
+    def per_tile() -> str:
+        kinds = ["tile"] * 2 * bool(tile) + ["scalar"] * bool(scalar) + ["scan"] * 2 * bool(scan)
+        match choose(kinds or ["none"]):
+            case "tile":
+                return f"{choose(tile)}[i1]"
+            case "scalar":
+                return f"{choose(scalar)}[]"
+            case "scan":
+                return f"{choose(scan)}[{choose(['i1', 'i1+1', 'I1'])}]"
+            case _:
+                return "2"
+
+    for number in range(lines):
+        name = f"T{number}"
+        operator = choose(["*", "+", "-"])
+        kinds = ["map", "map", "tile", "tile", "reduce"] + ["scan", "summary", "total", "update"] * bool(tile)
+        match choose(kinds):
+            case "map":
+                text.append(f"{name}[i1,i0] = {streamed()} {operator} {choose([streamed, per_tile, per_tile])()}")
+                full.append(name)
+            case "tile":
+                text.append(f"{name}[i1] = {streamed()} {operator} {choose([streamed, per_tile])()} :: max")
+                tile.append(name)
+            case "reduce":
+                text.append(f"{name}[] = {streamed()} {operator} {per_tile()}")
+                scalar.append(name)
+            case "scan":
+                text.append(f"init {name}[0] = 0")
+                text.append(f"{name}[i1+1] = max({name}[i1], {choose(tile)}[i1])")
+                scan.append(name)
+            case "summary":
+                text.append(f"{name}[i1] = {choose(tile)}[i1] {operator} {per_tile()}")
+                tile.append(name)
+            case "total":
+                text.append(f"{name}[] = {choose(tile)}[i1] {operator} {per_tile()}")
+                scalar.append(name)
+            case _:  # a correction that is part of its own scan, as RD of the one-pass cascade
+                text.append(f"init {name}R[0] = 0")
+                text.append(f"{name}[i1] = {name}R[i1] * {per_tile()}")
+                text.append(f"{name}R[i1+1] = {name}[i1] + {choose(tile)}[i1]")
+                tile.append(name)
+                scan.append(f"{name}R")
+    return _whole(text, "I = I1 * I0", "A[I] B[I]", "")
+
+
+def _whole(text: list[str], extents: str, inputs: str, p: str) -> str:
+    last = text[-1].split("=")[0].strip()
+    name, indices = last.removesuffix("]").split("[")
+    ranks = indices.replace("+1", "").upper()
+    head = ["cascade random", f"extent {extents}", f"input {inputs}", "output Z[" + ranks + "]"]
+    copy = indices.replace("+1", "")
+    return "\n".join([*head, *text, f"Z[{copy}] = {name}[{indices}]"]) + "\n"
