@@ -129,18 +129,21 @@ def _stopped(compiled: Compiled, state: Ints, limit: int) -> str:
             "a task that nothing holds back runs ahead of the others; give what it fills a buffer of some depth"
         )
     row = int(np.argmax(table(state, "LEFT") > 0))
-    waits = [k for k in range(len(names)) if table(state, "AT")[row, k] < INF]
-    first = min(waits, key=lambda k: (int(table(state, "AT")[row, k]), k))
-    plan = compiled.plan
-    for e in range(int(plan.in_at[first]), int(plan.in_at[first + 1])):
-        source = int(plan.source[e])
-        if table(state, "STARTED")[row, source] < table(state, "TOTAL")[row, source]:
-            reason = f"waits for {names[source]}"
-            break
-    else:
-        reason = "comes after another in listed order"
-    at = int(table(state, "AT")[row, first])
-    return f"the order of work comes to a standstill: {names[first]} of iteration {at} {reason}"
+    at, heads = table(state, "AT")[row], table(state, "HEAD")[row]
+    said = f"the order of work comes to a standstill in iteration {int(at.min())}"
+    behind = [
+        f"{names[k]} comes after {names[heads[n]]} in the order of {resource.name}"
+        for n, resource in enumerate(compiled.graph.resources)
+        for k, task in enumerate(compiled.graph.tasks)
+        if resource.name in task.occupancy and resource.discipline == "listed"
+        if table(state, "READY")[row, k] < INF and heads[n] not in (k, -1)
+    ]
+    waits = [
+        f"{e.target} waits for {e.source}"
+        for e in compiled.graph.edges
+        if at[names.index(e.target)] < INF and at[names.index(e.source)] < INF
+    ]
+    return f"{said}: {', '.join((behind or waits)[:3])}"
 
 
 def _result(compiled: Compiled, state: Ints) -> Run:

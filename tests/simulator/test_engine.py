@@ -178,9 +178,9 @@ def test_stalls_name_what_was_waited_for():
 
 
 def test_an_order_that_cannot_go_on_is_refused_by_name():
-    made = graph(["pe"], [task("A", 1, "pe"), task("B", 1, "pe")], [Edge("B", "A")])
-    with pytest.raises(MappingError, match="standstill: A of iteration 0 waits for B"):
-        run_group(Group(made, 3))
+    late = graph(["pe"], [task("A", 1, "pe"), task("B", 1, "pe"), task("C", 1, "pe")], [Edge("B", "A")])
+    with pytest.raises(MappingError, match="standstill in iteration 0: B comes after A in the order of pe, C comes"):
+        run_group(Group(late, 3))
 
 
 def test_a_run_that_never_repeats_says_so_instead_of_running_for_days():
