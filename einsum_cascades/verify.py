@@ -377,6 +377,8 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         outputs_are_simple,
         reductions_cover,
         predicates_use_what_is_there,
+    ),
+    (
         last_coordinates_are_iterative,
         recurrences_start,
         generations_have_one_direction,
