@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from einsum_cascades.chains import heaviest_path, heights, magnitude, mutual_parts, walk_chains
+from einsum_cascades.chains import fits_in, heaviest_path, heights, magnitude, mutual_parts, walk_chains
 from einsum_cascades.dataflow import Coordinate, Graph, Node, build_graph
 from einsum_cascades.flow import POINT, Disjunct, Flow, start
 from einsum_cascades.generations import Loop, Step, schedule
@@ -32,10 +32,14 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class PassCount:
-    """The passes over one tensor along one rank: of its own reads, and of those of its pointwise images too."""
+    """The passes over one tensor along one rank: of its own reads, and of those of its pointwise images too.
+
+    `traversals` is how many suffice for its own reads: one more than `direct` where recurrences walk it both ways.
+    """
 
     direct: Chain
     lineage: Chain
+    traversals: Polynomial
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,8 @@ class _Analyzer:
             images = self.lineage(tensor, group)
             every = [r for u, at in images for r in self.reads(u, at)]
             own = [r for r in self.reads(tensor, images[0][1]) if r.tensor == tensor]
-            found = PassCount(self.longest(own, group), self.longest(every, group))
+            direct = self.longest(own, group)
+            found = PassCount(direct, self.longest(every, group), self.traversals(own, group, direct))
             if best is None or magnitude(found.lineage.passes) > magnitude(best.lineage.passes):
                 best = found
         return best
@@ -205,6 +210,23 @@ class _Analyzer:
         path = heaviest_path(parts, edges, weights)
         total = sum((weights[p] for p in path), Polynomial())
         return Chain(total, tuple(reads[i].node.einsum.name for p in path for i in inner[p]))
+
+    def traversals(self, reads: Sequence[_Read], group: frozenset[int], chain: Chain) -> Polynomial:
+        """Return the traversals that suffice, each in one direction, when what is needed of earlier ones is kept."""
+        count = chain.passes.constant()
+        if count is None:
+            return chain.passes
+        whole = self.relation(reads, group, self.flow.arrive)
+        ways = [
+            (i, j, way)
+            for i, first in enumerate(reads)
+            for j, later in enumerate(reads)
+            if j not in whole[i]
+            for way in _ways(self.flow.arrive(first.node, start(first.coordinates), later.node), later, group)
+        ]
+        if len({way for _, _, way in ways}) < 2:
+            return chain.passes
+        return number(count if fits_in(len(reads), whole, ways, count) else count + 1)
 
     def relation(self, reads: Sequence[_Read], group: frozenset[int], arrive: Arrive) -> list[set[int]]:
         """Return, for each read, those that need all of it."""
@@ -324,6 +346,20 @@ def _precedes(
         if prefix and suffix and max(prefix) >= min(suffix) - 2:
             return True
     return False
+
+
+def _ways(arriving: Iterable[Disjunct], read: _Read, group: frozenset[int]) -> set[str]:
+    """Return the directions in which a fiber must be walked for a read to find what it needs of another."""
+    found = set()
+    for disjunct in arriving:
+        rest = _left_open(disjunct, read.coordinates, group, loose=False)
+        if rest is not None and len({q for q, *_ in rest}) == 1:
+            (_, _, low, high), *_ = rest
+            if low == -inf and high < inf:
+                found.add("up")
+            elif high == inf and low > -inf:
+                found.add("down")
+    return found
 
 
 def _left_open(

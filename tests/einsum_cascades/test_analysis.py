@@ -76,7 +76,7 @@ def test_the_length_at_which_a_tensor_stops_fitting(capacity: int, fits: int) ->
 def test_json_holds_the_keys_of_the_contract() -> None:
     found = analysis("attention_3pass", B=1, H=1, E=4, F=4, M=8, P=6).to_json()
     assert found["passes"] == {"B": 1, "H": 1, "E": 1, "F": 1, "P": 1, "M": 3}
-    assert found["reads"]["QK"]["M"] == {"direct": 2, "lineage": 3}
+    assert found["reads"]["QK"]["M"] == {"direct": 2, "lineage": 3, "traversals": 2}
     assert found["levels"]["M"]["A"] == 3
     assert found["witness"]["M"] == ["QK", "SN", "A"]
     assert found["witness"]["P"] == []

@@ -273,6 +273,24 @@ def test_forward_and_backward_exclusive_scans_together_are_everything() -> None:
     assert passes_of(found, "A", "I") == ("2", "2")
 
 
+UP, DOWN = ("init S[0] = 0", "S[i+1] = S[i] + A[i]"), ("init T[I] = 0", "T[i] = T[i+1] + A[i]")
+
+
+@pytest.mark.parametrize(
+    ("lines", "direct", "traversals"),
+    [
+        ((*UP, "Z[] = S[I]"), "1", "1"),
+        ((*DOWN, "Z[] = T[0]"), "1", "1"),
+        ((*UP, *DOWN, "Z[] = S[I] * T[0]"), "1", "2"),
+        ((*UP, "C[] = S[I]", "B[i] = A[i] * C[]", "init T[I] = 0", "T[i] = T[i+1] + B[i]", "Z[] = T[0]"), "2", "2"),
+        ((*UP, *DOWN, "C[] = S[I]", "Z[] = A[i] * C[]"), "2", "2"),
+    ],
+)
+def test_opposite_scans_need_a_traversal_each(lines: tuple[str, ...], direct: str, traversals: str) -> None:
+    found = count_passes(cascade(*lines)).reads["A"]["I"]
+    assert (str(found.direct.passes), str(found.traversals)) == (direct, traversals)
+
+
 LONG = {"M": 8, "S": 8, "I": 8, "K": 8, "D": 8}
 
 
