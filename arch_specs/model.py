@@ -52,7 +52,8 @@ class Memory:
 
     `bandwidth_bytes_per_s` is shared by reads and writes; `read_bytes_per_s` and `write_bytes_per_s` are separate.
     An access moves `access_bytes`, whatever part of them is asked for. Its energies, and the area, are given, or follow
-    from the `technology`: `sram` from the table of static RAMs, `registers` from the register file of `depth` words.
+    from the `technology`: `sram` from the table of static RAMs, `registers` from the register file of `depth` words,
+    any other from its energy for each bit (`dram.yaml`).
     `accesses_per_cycle` is what the ports can serve; only an accounting that charges ports looks at it.
     """
 
@@ -62,7 +63,7 @@ class Memory:
     bandwidth_bytes_per_s: float | None = quantity("bytes_per_s", "bandwidth", default=None)
     read_bytes_per_s: float | None = quantity("bytes_per_s", "read", default=None)
     write_bytes_per_s: float | None = quantity("bytes_per_s", "write", default=None)
-    technology: Literal["sram", "registers"] | None = None
+    technology: Literal["sram", "registers", "hbm2", "hbm2e", "gddr6", "gddr6x", "ddr3"] | None = None
     access_bytes: int | None = quantity("bytes", "access", default=None)
     banks: int = 1
     ports: Literal["1rw", "1r1w", "2rw", "4rw"] = "1rw"

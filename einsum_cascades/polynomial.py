@@ -23,6 +23,7 @@ class Atom:
     text: str
     value: Callable[[Mapping[str, int]], int]
     most: Polynomial | None = None  # never less than the value, where that is known
+    signed: bool = False  # may be negative
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Atom) and self.text == other.text
@@ -101,7 +102,10 @@ class Polynomial:
 
     def dominates(self, other: Polynomial) -> bool:
         """Say whether this is at least `other` at all positive extents, by the sign of every coefficient."""
-        return all(c >= 0 for _, c in (self - other).terms) or self._covers(other)
+        excess = (self - other).terms
+        if any(isinstance(name, Atom) and name.signed for key, _ in excess for name, _ in key):
+            return False
+        return all(c >= 0 for _, c in excess) or self._covers(other)
 
     def _covers(self, other: Polynomial) -> bool:
         """Match each excess monomial of `other` with a larger one of this polynomial that divides evenly."""
@@ -210,7 +214,8 @@ def smaller(first: Polynomial, second: Polynomial) -> Polynomial:
     if second.dominates(_upper(first)):
         return first
     a, b = sorted((first, second), key=str)
-    return symbol(Atom(f"min({a}, {b})", lambda e: int(min(a.evaluate(e), b.evaluate(e))), _upper(b)))
+    signed = not (a.dominates(Polynomial()) and b.dominates(Polynomial()))
+    return symbol(Atom(f"min({a}, {b})", lambda e: int(min(a.evaluate(e), b.evaluate(e))), _upper(b), signed))
 
 
 def _upper(p: Polynomial) -> Polynomial:

@@ -130,9 +130,15 @@ def product_of_sums(inputs: Mapping[str, Array], extents: Mapping[str, int]) -> 
     return {"Z": np.asarray((inputs["A"] @ inputs["B"]) * inputs["A"].sum())}
 
 
+def matrix_product(inputs: Mapping[str, Array], extents: Mapping[str, int]) -> dict[str, Array]:
+    """Return Z = X W."""
+    return {"Z": inputs["X"] @ inputs["W"]}
+
+
 REFERENCES: dict[str, Reference] = {
     function.__name__: function
     for function in (
+        matrix_product,
         softmax_attention,
         softmax_weights,
         causal_attention,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 
+from arch_specs.cost import access_cost
 from simulator.accounting import Accounting, find_accounting
 from simulator.actions import Action, action_energy
 from simulator.bounds import GroupBound, bound_group
@@ -125,7 +126,7 @@ def _bytes(layout: Layout, part: str, rows: list[EnergyRow]) -> float:
 def _utilization(layout: Layout, rows: tuple[Row, ...], latency_s: float) -> dict[str, float]:
     """Return useful busy time over latency, by resource, in the order of the architecture."""
     names = [part.name for part in layout.design.architecture.parts]
-    used = dict.fromkeys(row.resource for row in rows)
+    used = dict.fromkeys(row.resource for row in rows if row.busy_s > 0)
     order = sorted(used, key=lambda name: names.index(name.split(".")[0]))
     return {name: sum(row.active_s for row in rows if row.resource == name) / latency_s for name in order}
 
@@ -135,6 +136,11 @@ def _explain(
 ) -> Iterable[str]:
     """Yield sentences that say where each term of the latency comes from."""
     yield from (f"knobs {text}" for text in layout.design.choices)
+    for memory in layout.design.architecture.memories:
+        cost = access_cost(layout.design.architecture, memory)
+        if cost is not None and cost.error:
+            yield f"{memory.name}: energy interpolated among static RAMs, within {cost.error:.0%} 19 times in 20"
+        yield from cost.warnings if cost is not None else ()
     if predicates := [e.name for e in layout.design.workload.cascade.extended if e.predicates]:
         yield f"the array walks whole tiles: the predicates of {', '.join(predicates)} skip nothing"
     for index, (group, bound) in enumerate(zip(program.groups, bounds, strict=True), 1):

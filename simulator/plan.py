@@ -10,7 +10,7 @@ from fractions import Fraction
 from arch_specs.model import Architecture
 from einsum_cascades.diagnostics import MappingError, Problem, SpecError, suggest
 from einsum_cascades.ir import rank_of
-from simulator.bounds import bound_group
+from simulator.bounds import bound_group, resource_ticks
 from simulator.capacity import occupancies
 from simulator.design import Design
 from simulator.layout import Layout, lay_out
@@ -66,12 +66,12 @@ def plan(
     feasible = 0
     for candidate, design in designs:
         try:
-            score = _score(lay_out(design), objectives)
+            score = _score(lay_out(design), objectives, best[0] if best else None)
         except MappingError as error:
             first_error = first_error or error
             continue
         feasible += 1
-        if best is None or score < best[0]:
+        if score is not None and (best is None or score < best[0]):
             best = score, candidate, design
     if best is None:
         raise first_error or MappingError(f"mapping {template.name} has nothing to choose from")
@@ -161,14 +161,26 @@ def _keep_resident(binding: Binding, memory: str, tensors: tuple[str, ...]) -> B
     return replace(binding, keep=keep)
 
 
-def _score(layout: Layout, objectives: tuple[str, ...]) -> tuple[Fraction, ...]:
-    """Return the objectives of a layout, in order; MappingError when it does not fit."""
+def _score(
+    layout: Layout, objectives: tuple[str, ...], best: tuple[Fraction, ...] | None
+) -> tuple[Fraction, ...] | None:
+    """Return the objectives of a layout, in order; None when they cannot be below `best`.
+
+    The load of the busiest resource is no more than the latency, so what is not better with it is not better at all.
+    Raises MappingError when the design does not fit.
+    """
     held = occupancies(layout)
-    score = []
-    for objective in objectives:
-        if objective == "latency_s":
-            bounds = [bound_group(group) for group in lower_spatial(layout).groups]
-            score.append(sum((b.latency for b in bounds), Fraction(0)))
-        else:
-            score.append(sum(bytes_moved(layout, held, outermost=objective == "traffic_bytes").values(), Fraction(0)))
-    return tuple(score)
+    program = lower_spatial(layout)
+    moved = {
+        name: sum(bytes_moved(layout, held, outermost=name == "traffic_bytes").values(), Fraction(0))
+        for name in objectives
+        if name != "latency_s"
+    }
+    if "latency_s" not in objectives:
+        return tuple(moved[name] for name in objectives)
+    loads = (max(resource_ticks(g.graph, r) for r in g.graph.resources) * g.iterations for g in program.groups)
+    least = sum(loads, Fraction(0))
+    if best is not None and tuple(moved.get(name, least) for name in objectives) >= best:
+        return None
+    latency = sum((bound_group(group).latency for group in program.groups), Fraction(0))
+    return tuple(moved.get(name, latency) for name in objectives)

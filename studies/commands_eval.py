@@ -42,6 +42,9 @@ def parse_extent(name: str, value: str) -> int:
 @click.option("--set", "settings", multiple=True, metavar="PART.FIELD=VALUE", help="Change a number of the machine.")
 @click.option("--mapping", metavar="NAME", help="How to map the cascade; the architecture names a default.")
 @click.option("--method", type=click.Choice(["bound"]), default="bound", help="At its ceiling (the default).")
+@click.option(
+    "--accounting", metavar="NAME", default="clean", help="published, clean (the default), all_registers, ports."
+)
 @output_options
 def eval_command(
     cascade: str,
@@ -51,6 +54,7 @@ def eval_command(
     settings: tuple[str, ...],
     mapping: str | None,
     method: str,
+    accounting: str,
     output: Output,
 ) -> None:
     """Evaluate one design: CASCADE with its extents on ARCH.
@@ -69,7 +73,7 @@ def eval_command(
     machine = library.load_machine(arch, search)
     template = library.load_mapping(mapping, search) if mapping else None
     changes = dict(parse_assignment(word, "pe2d.rows=128") for word in settings)
-    report = evaluate(library.make_design(shaped, machine, template, changes, search))
+    report = evaluate(library.make_design(shaped, machine, template, changes, search), accounting)
     if output.format == "table" and output.path is None:
         click.echo(str(report))
         click.echo()

@@ -79,21 +79,46 @@ def draw_activity(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_speedup(table: pd.DataFrame) -> Figure:
-    """Return the speed-up of every configuration over the unfused baseline (Fig. 8)."""
+def _draw_ratio(table: pd.DataFrame, title: str, column: str, *, inverse: bool) -> Figure:
+    """Return bars of a column over that of the unfused baseline, or the inverse, by model, length and configuration."""
     models = list(table.model.unique())
-    figure, axes = new_figure(len(models), "Speed-up of attention over the unfused baseline", width=13)
+    figure, axes = new_figure(len(models), title, width=13)
     for ax, model in zip(axes, models, strict=True):
-        latency = _series(table, model, "latency_s")
-        base = latency[_LABELS["unfused"]]
-        speedup = {
-            label: [b / v for b, v in zip(base, values, strict=True)]
-            for label, values in latency.items()
-            if label != _LABELS["unfused"]
+        values = _series(table, model, column)
+        base = values.pop(_LABELS["unfused"])
+        ratio = {
+            label: [b / v if inverse else v / b for b, v in zip(base, series, strict=True)]
+            for label, series in values.items()
         }
-        grouped_bars(ax, _lengths(table), speedup, _COLOURS)
+        grouped_bars(ax, _lengths(table), ratio, _COLOURS)
         ax.axhline(1.0, color=_COLOURS["unfused"], linewidth=1)
         ax.set_title(model, fontsize=10)
-    axes[0].set_ylabel("speed-up over unfused")
+    axes[0].set_ylabel("speed-up over unfused" if inverse else "energy relative to unfused")
     _finish(figure, axes, len(_LABELS) - 1)
+    return figure
+
+
+def draw_speedup(table: pd.DataFrame, scope: str) -> Figure:
+    """Return the speed-up of every configuration over the unfused baseline (Figs. 8 and 10)."""
+    return _draw_ratio(table, f"Speed-up over the unfused baseline, {scope}", "latency_s", inverse=True)
+
+
+def draw_energy(table: pd.DataFrame, scope: str) -> Figure:
+    """Return the energy of every configuration relative to the unfused baseline (Figs. 9 and 11)."""
+    return _draw_ratio(table, f"Energy relative to the unfused baseline, {scope}", "energy_j", inverse=False)
+
+
+def draw_pareto(table: pd.DataFrame) -> Figure:
+    """Return attention latency at 256K against chip area, by model, the array's extent beside each point (Fig. 12)."""
+    figure, (ax,) = new_figure(1, "Attention latency at 256K against chip area, FuseMax", width=7, height=4.6)
+    for (model, points), colour in zip(table.groupby("model", sort=False), COLOURS[1:], strict=False):
+        ordered = points.sort_values("area_um2")
+        ax.plot(ordered.area_um2 / 1e8, ordered.latency_s, "o-", color=colour, label=str(model), markersize=4)
+    for dim, points in table.groupby("pe_dim"):
+        place = (float(points.area_um2.min()) / 1e8, float(points.latency_s.min()))
+        ax.annotate(f"{dim}x{dim}", place, xytext=(-4, -12), textcoords="offset points", fontsize=8, ha="right")
+    ax.margins(0.12)
+    ax.set(xscale="log", yscale="log", xlabel="chip area (cm$^2$)", ylabel="latency (s)")
+    ax.grid(which="major", color="#dddddd", linewidth=0.6)
+    ax.legend(frameon=False)
     return figure

@@ -168,12 +168,10 @@ def _compute_task(scope: _Scope, placed: Placed) -> Task:
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """A transfer task, the Einsum and operand that it serves, and its direction."""
+    """A transfer task, the Einsum that it serves, and its direction."""
 
     task: Task
     einsum: str
-    operand: str
-    memory: str
     store: bool
 
 
@@ -207,7 +205,7 @@ def _transfers(scope: _Scope, memory: Memory) -> Iterator[_Move]:
                 stage=scope.stage(placed.einsum.name),
                 einsum=placed.einsum.name,
             )
-            yield _Move(task, placed.einsum.name, operand, memory.name, store)
+            yield _Move(task, placed.einsum.name, store)
 
 
 def _moves_every(scope: _Scope, placed: Placed, operand: str, memory: str) -> int:
@@ -221,15 +219,9 @@ def _moves_every(scope: _Scope, placed: Placed, operand: str, memory: str) -> in
 
 
 def _transfer_edges(moves: list[_Move]) -> Iterator[Edge]:
-    """Yield Einsum -> its stores, its loads -> Einsum, and store -> load of an intermediate of the same group."""
-    stored = {(m.operand, m.memory): m.task.name for m in moves if m.store}
+    """Yield Einsum -> its stores and its loads -> Einsum; the cascade's own edges order a store and a later load."""
     for move in moves:
-        if move.store:
-            yield Edge(move.einsum, move.task.name)
-            continue
-        yield Edge(move.task.name, move.einsum)
-        if (source := stored.get((move.operand, move.memory))) is not None:
-            yield Edge(source, move.task.name)
+        yield Edge(move.einsum, move.task.name) if move.store else Edge(move.task.name, move.einsum)
 
 
 def _dependences(scope: _Scope) -> Iterator[Edge]:
