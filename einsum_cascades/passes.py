@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
 
+from einsum_cascades.barriers import precedes, ways_of
 from einsum_cascades.chains import fits_in, heaviest_path, heights, magnitude, mutual_parts, walk_chains
 from einsum_cascades.dataflow import Coordinate, Graph, Node, build_graph
-from einsum_cascades.flow import POINT, Disjunct, Flow, start
+from einsum_cascades.flow import Disjunct, Flow, start
 from einsum_cascades.generations import Loop, Step, schedule
 from einsum_cascades.ir import Cascade, rank_of
 from einsum_cascades.polynomial import Polynomial, number, symbol
@@ -222,7 +222,9 @@ class _Analyzer:
             for i, first in enumerate(reads)
             for j, later in enumerate(reads)
             if j not in whole[i]
-            for way in _ways(self.flow.arrive(first.node, start(first.coordinates), later.node), later, group)
+            for way in ways_of(
+                self.flow.arrive(first.node, start(first.coordinates), later.node), later.coordinates, group
+            )
         ]
         if len({way for _, _, way in ways}) < 2:
             return chain.passes
@@ -234,7 +236,7 @@ class _Analyzer:
             {
                 j
                 for j, later in enumerate(reads)
-                if _precedes(arrive(r.node, start(r.coordinates), later.node), later.coordinates, group)
+                if precedes(arrive(r.node, start(r.coordinates), later.node), later.coordinates, group)
             }
             for r in reads
         ]
@@ -274,7 +276,7 @@ class _Analyzer:
             for j, node in enumerate(nodes):
                 mine = {rank: v for v, rank in node.ranks.items()}
                 at = {q: Coordinate(mine[r]) for q, v in enumerate(names) if (r := nodes[i].ranks[v]) in mine}
-                if held[j] and _precedes(self.flow.arrive(nodes[i], origin, node), at, group, loose=True):
+                if held[j] and precedes(self.flow.arrive(nodes[i], origin, node), at, group, loose=True):
                     below[j].add(i)
         level = heights(below)
         maker = {n.einsum.name: i for i, n in enumerate(nodes)}
@@ -320,60 +322,3 @@ def _through(node: Node, at: Mapping[int, Coordinate]) -> dict[int, Coordinate]:
             position, out = where[c.variable]
             moved[q] = Coordinate(str(position), c.low - out.high, c.high - out.low)
     return moved
-
-
-def _precedes(
-    arriving: Iterable[Disjunct], at: Mapping[int, Coordinate], group: frozenset[int], *, loose: bool = False
-) -> bool:
-    """Say whether a point that depends on the target so depends on all of its fiber along the group.
-
-    `at` gives the target's coordinates at the point; `loose` lets a point that lacks another coordinate take any.
-    """
-    halves: dict[tuple[int, object], list[tuple[float, float]]] = {}
-    for disjunct in arriving:
-        rest = _left_open(disjunct, at, group, loose=loose)
-        if rest is None:
-            continue
-        if not rest:
-            return True
-        if len(rest) == 1:
-            q, key, low, high = rest[0]
-            halves.setdefault((q, key), []).append((low, high))
-    # A prefix and a suffix that meet are together everything.
-    for parts in halves.values():
-        prefix = [high for low, high in parts if low == -inf]
-        suffix = [low for low, high in parts if high == inf]
-        if prefix and suffix and max(prefix) >= min(suffix) - 2:
-            return True
-    return False
-
-
-def _ways(arriving: Iterable[Disjunct], read: _Read, group: frozenset[int]) -> set[str]:
-    """Return the directions in which a fiber must be walked for a read to find what it needs of another."""
-    found = set()
-    for disjunct in arriving:
-        rest = _left_open(disjunct, read.coordinates, group, loose=False)
-        if rest is not None and len({q for q, *_ in rest}) == 1:
-            (_, _, low, high), *_ = rest
-            if low == -inf and high < inf:
-                found.add("up")
-            elif high == inf and low > -inf:
-                found.add("down")
-    return found
-
-
-def _left_open(
-    disjunct: Disjunct, at: Mapping[int, Coordinate], group: frozenset[int], *, loose: bool
-) -> list[tuple[int, object, float, float]] | None:
-    """Return the constraints that keep a dependence from covering the fiber; None when it is of another fiber."""
-    rest: list[tuple[int, object, float, float]] = []
-    for (q, key, marked), (low, high) in disjunct:
-        own = at.get(q)
-        mine = own is not None and own.variable == key
-        if q not in group:
-            same = own is not None and mine and low <= own.high and own.low <= high
-            if not same and not (loose and own is None):
-                return None
-        elif not marked or mine or key == POINT:
-            rest.append((q, key, low, high))
-    return rest

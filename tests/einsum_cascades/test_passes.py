@@ -193,6 +193,46 @@ def test_a_causal_residual_reads_the_sequence_once() -> None:
     assert both(parse("\n".join(lines)), "X", "S") == {"1"}
 
 
+TILED_SELF_ATTENTION = """
+cascade tiled
+extent S = M1 * M0, P = S, D, E, F = D
+input X[S,D]  WQ[D,E]  WK[D,E]  WV[D,F]
+output Z[P,F]
+reference residual_attention
+init RM[0,p]   = -inf
+init RD[0,p]   = 0
+init RN[f,0,p] = 0
+Q[e,p]         = X[p,d] * WQ[d,e]
+K[e,m1,m0]     = X[m1*M0+m0,d] * WK[d,e]
+V[f,m1,m0]     = X[m1*M0+m0,d] * WV[d,f]
+QK[m1,m0,p]    = Q[e,p] * K[e,m1,m0] MASK
+LM[m1,p]       = QK[m1,m0,p] :: max
+RM[m1+1,p]     = max(RM[m1,p], LM[m1,p])
+W[m1,m0,p]     = exp(QK[m1,m0,p] - RM[m1+1,p])
+C[m1,p]        = exp(RM[m1,p] - RM[m1+1,p])
+SD[m1,p]       = W[m1,m0,p]
+SN[f,m1,p]     = W[m1,m0,p] * V[f,m1,m0]
+RD[m1+1,p]     = RD[m1,p] * C[m1,p] + SD[m1,p]
+RN[f,m1+1,p]   = RN[f,m1,p] * C[m1,p] + SN[f,m1,p]
+AV[f,p]        = RN[f,M1,p] / RD[M1,p]
+Z[p,f]         = AV[f,p] + X[p,f]
+"""
+
+
+@pytest.mark.parametrize(("mask", "passes"), [("", "2"), ("| m1*M0 + m0 <= p", "1")])
+def test_tiled_self_attention_with_a_residual(mask: str, passes: str) -> None:
+    found = parse(TILED_SELF_ATTENTION.replace("MASK", mask))
+    assert both(found, "X", "S") == {passes}
+
+
+def test_a_mask_changes_no_count_along_other_ranks() -> None:
+    text = (LIBRARY / "attention_mla.cascade").read_text()
+    lines = [line + " | m <= p" if re.match(r"(QK|GM|SN|SD|A|AC)\[", line) else line for line in text.splitlines()]
+    masked = parse("\n".join(lines))
+    assert masked != load("attention_mla")
+    assert count_passes(masked).ranks == count_passes(load("attention_mla")).ranks
+
+
 def test_writing_a_rank_is_no_pass_over_it() -> None:
     found = cascade("S[] = A[i]", "Y[k] = S[]", "Z[k] = exp(Y[k])", extents="I, K", output="Z[K]")
     passes = count_passes(found)

@@ -83,4 +83,4 @@ def test_noise_is_refused(noise: str) -> None:
 @pytest.mark.extended
 def test_thousands_of_damaged_cascades() -> None:
     legal = sum(check(damage(random.Random(seed).choice(TEXTS), seed)) for seed in range(4000))
-    assert legal > 300
+    assert legal > 200
