@@ -15,7 +15,7 @@ from einsum_cascades.ir import Cascade
 from einsum_cascades.parser import parse, parse_file
 from einsum_cascades.passes import count_passes
 from tests.oracle.compare import compare_passes
-from tests.oracle.random_cascades import flat_cascade, tiled_cascade
+from tests.oracle.random_cascades import flat_cascade, square_cascade, tiled_cascade
 
 LIBRARY = Path(einsum_cascades.__file__).parent / "library"
 PUBLISHED = list(csv.DictReader((Path(__file__).parents[1] / "reference" / "passes.csv").read_text().splitlines()))
@@ -363,12 +363,23 @@ def test_random_tiled_cascades_agree_with_the_unrolling_oracle(data: st.DataObje
     assert not differences, text
 
 
+@given(st.data())
+@settings(max_examples=5, deadline=None)
+def test_random_self_attention_agrees_with_the_unrolling_oracle(data: st.DataObject) -> None:
+    text = square_cascade(lambda among: data.draw(st.sampled_from(list(among))), data.draw(st.integers(2, 5)))
+    _, differences = compare_passes(parse(text), {"S": 9, "M": 9, "P": 9}, {"S", "M", "P"})
+    assert not differences, text
+
+
 @pytest.mark.extended
 def test_ten_thousand_random_counts_agree_with_the_unrolling_oracle() -> None:
     compared, wrong = 0, []
     for seed in range(1_000_000):
         chance = random.Random(seed)
-        if seed % 2:
+        if seed % 10 == 0:
+            text = square_cascade(chance.choice, chance.randint(2, 6))
+            more, differences = compare_passes(parse(text), {"S": 9, "M": 9, "P": 9}, {"S", "M", "P"})
+        elif seed % 2:
             text = flat_cascade(chance.choice, chance.randint(2, 8))
             more, differences = compare_passes(parse(text), {"I": 13, "K": 13, "P": 13}, {"I"})
         else:
