@@ -15,7 +15,7 @@ SUM = "cascade total\nextent I\ninput A[I]\noutput Z[I]\nreference prefix_sum\nZ
 
 
 def run(*words: str) -> Result:
-    return CliRunner().run(main, list(words))
+    return CliRunner().invoke(main, list(words))
 
 
 def test_passes_gives_the_keys_of_the_contract() -> None:
