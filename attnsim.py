@@ -20,10 +20,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from arch_specs.model import Architecture
+    from einsum_cascades.analysis import Analysis
+    from einsum_cascades.equality import Equality
     from simulator.design import Design
     from simulator.report import Report
 
-__all__ = ["design", "evaluate", "load", "names", "parse", "run", "study", "sweep", "text"]
+__all__ = [
+    "analyze",
+    "design",
+    "evaluate",
+    "load",
+    "names",
+    "parse",
+    "run",
+    "study",
+    "sweep",
+    "text",
+    "verify",
+]
 
 _LOADERS = {
     "cascades": "load_cascade",
@@ -67,6 +81,32 @@ def run(cascade: Cascade | str, inputs: dict[str, np.ndarray], **extents: int) -
     from einsum_cascades.interpret import run as run_cascade
 
     return run_cascade(_cascade(cascade), inputs, extents)
+
+
+def analyze(cascade: Cascade | str, **extents: int) -> Analysis:
+    """Return what a cascade must cost anywhere: passes, live footprint, operations, least traffic, as formulas.
+
+    With extents each formula is also a number.
+
+    >>> analyze("attention_3pass").to_json()["passes"]["M"]
+    3
+    """
+    from einsum_cascades.analysis import analyze as analyze_cascade
+
+    return analyze_cascade(_cascade(cascade), extents or None)
+
+
+def verify(cascade: Cascade | str, against: Cascade | str | None = None) -> Equality:
+    """Return whether a cascade computes what its reference formula does, or what another cascade does.
+
+    >>> verify("attention_1pass", against="attention_3pass").equal
+    True
+    """
+    from einsum_cascades.equality import compare_with_cascade, compare_with_reference
+
+    if against is None:
+        return compare_with_reference(_cascade(cascade))
+    return compare_with_cascade(_cascade(cascade), _cascade(against))
 
 
 def design(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal, cast
 
 import click
 
@@ -41,7 +42,12 @@ def parse_extent(name: str, value: str) -> int:
 @click.option("--workload", metavar="NAME", help="A named shape; extents given beside it win.")
 @click.option("--set", "settings", multiple=True, metavar="PART.FIELD=VALUE", help="Change a number of the machine.")
 @click.option("--mapping", metavar="NAME", help="How to map the cascade; the architecture names a default.")
-@click.option("--method", type=click.Choice(["bound"]), default="bound", help="At its ceiling (the default).")
+@click.option(
+    "--method",
+    type=click.Choice(["bound", "cycle"]),
+    default="bound",
+    help="At its ceiling (bound, the default), or run task by task (cycle).",
+)
 @click.option(
     "--accounting", metavar="NAME", default="clean", help="published, clean (the default), all_registers, ports."
 )
@@ -73,7 +79,8 @@ def eval_command(
     machine = library.load_machine(arch, search)
     template = library.load_mapping(mapping, search) if mapping else None
     changes = dict(parse_assignment(word, "pe2d.rows=128") for word in settings)
-    report = evaluate(library.make_design(shaped, machine, template, changes, search), accounting)
+    design = library.make_design(shaped, machine, template, changes, search)
+    report = evaluate(design, accounting, cast(Literal["bound", "cycle"], method))
     if output.format == "table" and output.path is None:
         click.echo(str(report))
         click.echo()
