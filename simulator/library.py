@@ -18,6 +18,7 @@ from simulator.workload import Preset, Workload
 from simulator.workload_reader import read_workload_file
 
 __all__ = [
+    "Search",
     "check_cascade",
     "load_cascade",
     "load_machine",

@@ -86,7 +86,8 @@ def _reader(
         return "extent", lambda value: _whole(value, f"extent {name}")
     if name.startswith("mapping."):
         if name not in knobs:
-            hint = suggest(name, knobs) or (f"one of {', '.join(knobs)}" if knobs else "it has none")
+            bare = [knob.name for knob in template.knobs]
+            hint = suggest(name[8:], bare) or (f"one of {', '.join(bare)}" if bare else "it has none")
             raise SpecError(Problem(f"mapping {template.name} has no knob '{name[8:]}'", hint=hint))
         knob = knobs[name]
         if knob.kind == "tile":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -14,7 +13,7 @@ from arch_specs.model import Architecture
 from einsum_cascades.diagnostics import Problem, SpecError
 from einsum_cascades.extents import resolve_extents
 from simulator.accounting import Accounting, find_accounting
-from simulator.library import check_cascade, own_template
+from simulator.library import Search, check_cascade, own_template
 from simulator.mapping_reader import Template
 from simulator.report import resources_of
 from simulator.sweep.axes import Axis, Given, make_axes
@@ -104,7 +103,7 @@ def make_space(
     axes: Given,
     template: Template | None = None,
     accounting: str | Accounting = "clean",
-    search: Iterable[str] = (),
+    search: Search = (),
 ) -> Space:
     """Return the designs that axes span; without a template the architecture's own mapping is taken.
 
@@ -112,8 +111,8 @@ def make_space(
     where no mapping is known or it is for another cascade.
     """
     if template is None:
-        template = own_template(architecture, tuple(search))
-    check_cascade(workload, template, tuple(search))
+        template = own_template(architecture, search)
+    check_cascade(workload, template, search)
     charged = find_accounting(accounting) if isinstance(accounting, str) else accounting
     space = Space(workload, architecture, template, make_axes(axes, workload, architecture, template), charged)
     _check_complete(space)
