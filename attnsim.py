@@ -148,13 +148,17 @@ def evaluate(cascade: Cascade | str | Design, arch: Architecture | str = "fusema
 def sweep(
     cascade: Cascade | str,
     arch: Architecture | str,
-    axes: dict[str, Sequence[str | int | float]],
+    axes: dict[str, str | Sequence[str | int | float]],
     *,
     workload: str | None = None,
     mapping: str | None = None,
+    accounting: str = "clean",
     **extents: int,
 ) -> pd.DataFrame:
-    """Return one row per point of the product of `axes` (extents, numbers of the machine, knobs).
+    """Return one row per point of the product of `axes` (extents, numbers of the machine, knobs), the last fastest.
+
+    An axis is a list of values or a text such as "2^10..2^20"; `accounting` says what energy and time are charged.
+    Designs that differ in numbers only are evaluated many at a time.
 
     >>> table = sweep("attention_1pass", "fusemax", {"M": [1024, 4096], "pe2d.rows": [128, 256]}, workload="bert")
     >>> len(table), bool(table.feasible.all())
@@ -163,15 +167,18 @@ def sweep(
     import pandas as pd
 
     from simulator import library
-    from simulator.sweep import sweep_rows
+    from simulator.sweep.run import Sweep
+    from simulator.sweep.space import make_space
     from simulator.workload import Workload
 
     preset = library.load_workload(workload) if workload else None
-    parsed = _cascade(cascade)
-    shaped = Workload.of(parsed, preset, **extents)
+    shaped = Workload.of(_cascade(cascade), preset, **extents)
     machine = library.load_machine(arch) if isinstance(arch, str) else arch
     template = library.load_mapping(mapping) if mapping else None
-    return pd.DataFrame(sweep_rows(shaped, machine, axes, template))
+    space = make_space(shaped, machine, axes, template, accounting)
+    table = pd.concat([pd.DataFrame(block) for block in Sweep(space).blocks()], ignore_index=True)
+    whole = [field.name for field in space.fields if field.kind == "whole"]
+    return table.astype(dict.fromkeys(whole, "Int64"))
 
 
 def study(name: str) -> Any:
