@@ -11,7 +11,7 @@ __all__ = ["build", "same_rank", "tiles_of"]
 
 
 def build(cascade: Cascade) -> Cascade:
-    """Return the cascade with the tensors that its Einsums write added, in the order in which they are written.
+    """Return the cascade with the tensors that its Einsums write added: inputs, outputs, then these as written.
 
     Its own tensors are the inputs and outputs; intermediate ones are found anew. Nothing is checked; `verify` does
     that.
@@ -22,7 +22,8 @@ def build(cascade: Cascade) -> Cascade:
         if einsum.name not in tensors:
             ranks = tuple(_rank(index, cascade.extents) for index in einsum.output.indices)
             tensors[einsum.name] = Tensor(einsum.name, ranks, "intermediate", einsum.output.span)
-    return replace(cascade, tensors=tuple(tensors.values()))
+    order = ("input", "output", "intermediate")
+    return replace(cascade, tensors=tuple(sorted(tensors.values(), key=lambda t: order.index(t.role))))
 
 
 def _rank(index: Affine, extents: tuple[Extent, ...]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from einsum_cascades.domains import find_domains
 from einsum_cascades.ir import Call, Cascade, Einsum, Predicate, reads, walk
 from einsum_cascades.ops import class_of, reduction_class, steps_of
-from einsum_cascades.points import count_points, words_of
+from einsum_cascades.points import count_points, project, words_of
 from einsum_cascades.polynomial import Polynomial
 
 __all__ = ["compulsory_words", "count_operations", "count_totals", "tensor_words"]
@@ -70,9 +70,9 @@ def _stages(einsum: Einsum) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _made(cascade: Cascade, variables: Iterable[str], domain: tuple[Predicate, ...]) -> Polynomial:
-    """Return the number of points over some variables; predicates that name others do not empty a row."""
-    kept = set(variables)
-    return count_points(cascade, variables, [p for p in domain if set(p.left.variables) <= kept])
+    """Return the number of points over some variables at which the others can have a value."""
+    kept = tuple(variables)
+    return count_points(cascade, kept, project(cascade, domain, kept))
 
 
 def count_totals(operations: Mapping[str, Mapping[str, Polynomial]]) -> dict[str, Polynomial]:

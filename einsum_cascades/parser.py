@@ -30,10 +30,9 @@ from pathlib import Path
 
 from einsum_cascades.build import build
 from einsum_cascades.diagnostics import Problem, Source, Span, SpecError, read_source, suggest
-from einsum_cascades.ir import Cascade, Definition, Einsum, Extent, Predicate, Reduction, Role, Tensor
-from einsum_cascades.ir import Stop as Stopping
+from einsum_cascades.ir import Cascade, Definition, Einsum, Extent, Predicate, Reduction, Role, Stop, Tensor
 from einsum_cascades.lexer import Token, scan
-from einsum_cascades.reader import Reader, Stop
+from einsum_cascades.reader import Reader, Unreadable
 from einsum_cascades.verify import find_problems
 
 __all__ = ["parse", "parse_file"]
@@ -101,7 +100,7 @@ class _Parser(Reader):
     declared: dict[str, Tensor] = field(default_factory=dict)
     einsums: list[Einsum] = field(default_factory=list)
     definitions: list[Definition] = field(default_factory=list)
-    stops: list[Stopping] = field(default_factory=list)
+    stops: list[Stop] = field(default_factory=list)
 
     def statements(self) -> None:
         keywords: dict[str, Callable[[], None]] = {
@@ -121,7 +120,7 @@ class _Parser(Reader):
             self.depth = 0
             try:
                 self.statement(keywords)
-            except Stop:
+            except Unreadable:
                 # The depth is forgotten, so that one missing bracket spoils one line and not the rest of the text.
                 self.depth = 0
                 while self.peek().kind not in ("newline", "end"):
@@ -134,7 +133,7 @@ class _Parser(Reader):
         if first.kind == "name" and first.text not in keywords and following.kind == "name":
             known = suggest(first.text, keywords)
             self.report(f"unknown statement '{first.text}'", first.span, known or f"one of {', '.join(keywords)}")
-            raise Stop
+            raise Unreadable
         keywords.get(first.text, self.einsum_line)()
         if self.peek().kind not in ("newline", "end"):
             raise self.stop("the end of the line")
@@ -218,12 +217,12 @@ class _Parser(Reader):
         if self.peek().text == "empty":
             self.take()
             self.expect("(", " after empty")
-            self.stops.append(Stopping(self.access(), None, start))
+            self.stops.append(Stop(self.access(), None, start))
             self.expect(")")
             return
         left = self.access()
         self.expect("==")
-        self.stops.append(Stopping(left, self.access(), start))
+        self.stops.append(Stop(left, self.access(), start))
 
     def einsum_line(self) -> None:
         first = self.peek()

@@ -199,7 +199,9 @@ def clamp_at_zero(p: Polynomial) -> Polynomial:
         return p
     if Polynomial().dominates(p):
         return Polynomial()
-    most = Polynomial(tuple((key, c) for key, c in _upper(p).terms if c > 0))
+    # Without what is subtracted it is no less, unless what is subtracted may itself be negative.
+    open_ = any(isinstance(name, Atom) and name.signed for key, c in p.terms if c < 0 for name, _ in key)
+    most = None if open_ else Polynomial(tuple((key, c) for key, c in _upper(p).terms if c > 0))
     return symbol(Atom(f"max({p}, 0)", lambda extents: int(max(p.evaluate(extents), 0)), most))
 
 

@@ -33,14 +33,27 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
+class _Stream:
+    """One input that is streamed: its words, its own passes, and whether all rows share it."""
+
+    words: int
+    passes: int
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Instance:
-    """One independent part of the work: `rows` rows over a stream of `stream` words, `row` words moved per row."""
+    """One independent part of the work: `rows` rows over streams; `row` other words move per row, `step` are held."""
 
     count: int
     rows: int
-    stream: int
-    step: int
     row: int
+    step: int
+    streams: tuple[_Stream, ...]
+
+    def moved(self, blocks: int, times: int = 0) -> int:
+        """Return the words that the streams move in a number of blocks of rows; `times` passes, or their own."""
+        return sum(s.words * (times or s.passes) * (blocks if s.shared else 1) for s in self.streams)
 
 
 def least_traffic(cascade: Cascade, extents: Mapping[str, int], capacities: Iterable[int]) -> Traffic:
@@ -65,20 +78,23 @@ def least_traffic(cascade: Cascade, extents: Mapping[str, int], capacities: Iter
 
 
 def _instance(cascade: Cascade, analysis: Analysis, extents: Mapping[str, int]) -> _Instance:
-    family = _family(cascade, analysis.live.rank)
+    rank = analysis.live.rank
+    family = _family(cascade, rank)
     stream = [t for t in cascade.inputs if set(t.ranks) & family]
     outer = [r for r in analysis.live.rows if all(r in t.ranks for t in stream)]
+    inner = [r for r in analysis.live.rows if r not in outer]
     count = prod(_extent(cascade, r, extents) for r in outer)
-    rows = prod(_extent(cascade, r, extents) for r in analysis.live.rows if r not in outer)
-    others = [t for t in (*cascade.inputs, *cascade.outputs) if t not in stream]
-    words = sum(_words(cascade, t, extents) for t in stream) // count
-    return _Instance(
-        count,
-        rows,
-        words,
-        -(-words // _extent(cascade, analysis.live.rank, extents)),
-        -(-sum(_words(cascade, t, extents) for t in others) // (count * rows)),
-    )
+    rows = prod(_extent(cascade, r, extents) for r in inner)
+    others = sum(_words(cascade, t, extents) for t in (*cascade.inputs, *cascade.outputs) if t not in stream)
+    length = _extent(cascade, rank, extents) if rank else 1
+    streams = []
+    for tensor in stream:
+        found = analysis.reads[tensor.name].get(rank)
+        passes = int(found.direct.passes.evaluate(extents)) if found is not None else 1
+        shared = not set(inner) <= set(tensor.ranks)
+        streams.append(_Stream(_words(cascade, tensor, extents) // count, passes, shared))
+    step = sum(-(-s.words // (length if s.shared else length * rows)) for s in streams)
+    return _Instance(count, rows, -(-others // (count * rows)), step, tuple(streams))
 
 
 def _family(cascade: Cascade, rank: str) -> set[str]:
@@ -101,23 +117,26 @@ def _best(analysis: Analysis, work: _Instance, extents: Mapping[str, int], capac
         return int(expression.evaluate(extents))
 
     live = analysis.live
-    passes = at(analysis.passes[live.rank])
+    passes = at(analysis.passes[live.rank]) if live.rank else 1
     state = at(live.carried + live.tile)
     spilled = sum(at(c.spill_words) for c in analysis.crossings) // work.count
-    # name, words kept per row, times that the stream is read per block, words moved besides
+    again = [s for s in work.streams if s.passes > 1]
+    fibers = sum(s.words for s in again if s.shared), sum(s.words // work.rows for s in again if not s.shared)
+    # name, words held once, words held per row, passes over the streams (0: those of their own), words moved besides
     ways = [
-        ("keep", at(live.words), 1, 0),
-        ("spill", state, 1, spilled),
-        ("stream again", state, passes, 0),
+        ("keep", fibers[0], at(live.words) + fibers[1], 1, 0),
+        ("spill", 0, state, 0, spilled),
+        ("stream again", 0, state, passes, 0),
     ]
     options = [(inf, "nothing fits")]
-    if capacity >= work.stream + work.row + at(live.words):
-        options.append((work.stream + work.row * work.rows, "keep the stream"))
-    for name, kept, times, more in ways:
-        block = (capacity - work.step) // (work.row + kept)
+    whole = sum(s.words for s in work.streams if s.shared)
+    if capacity >= whole + work.step + work.row + at(live.words) + fibers[1]:
+        options.append((work.moved(1, 1) + work.row * work.rows, "keep the stream"))
+    for name, once, kept, times, more in ways:
+        block = (capacity - work.step - once) // max(1, work.row + kept)
         if block >= 1:
             blocks = -(-work.rows // block)
-            options.append((blocks * work.stream * times + work.row * work.rows + more, name))
+            options.append((work.moved(blocks, times) + work.row * work.rows + more, name))
     words, way = min(options, key=lambda option: option[0])
     return work.count * words, way
 

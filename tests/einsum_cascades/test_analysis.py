@@ -76,7 +76,7 @@ def test_the_length_at_which_a_tensor_stops_fitting(capacity: int, fits: int) ->
 def test_json_holds_the_keys_of_the_contract() -> None:
     found = analysis("attention_3pass", B=1, H=1, E=4, F=4, M=8, P=6).to_json()
     assert found["passes"] == {"B": 1, "H": 1, "E": 1, "F": 1, "P": 1, "M": 3}
-    assert found["reads"]["QK"]["M"] == {"direct": 2, "lineage": 3}
+    assert found["reads"]["QK"]["M"] == {"direct": 2, "lineage": 3, "traversals": 2}
     assert found["levels"]["M"]["A"] == 3
     assert found["witness"]["M"] == ["QK", "SN", "A"]
     assert found["witness"]["P"] == []
@@ -110,3 +110,17 @@ def test_every_cascade_of_the_library_can_be_analyzed(name: str) -> None:
     found = analyze(cascade, given).to_json()
     assert all(n >= 1 for n in found["passes"].values())
     assert sum(found["totals"].values()) >= sum(n for ops in found["operations_strict"].values() for n in ops.values())
+
+
+@pytest.mark.parametrize("name", ["attention_1pass", "attention_2pass", "attention_split_kv", "flash_attention_1"])
+def test_a_partition_written_as_a_view_of_its_own_means_the_same(name: str) -> None:
+    """FuseMax writes `BK[e,m1,m0] = K[e,m1*M0+m0]` as an initialization; the library indexes K itself."""
+    text = locate("cascades", name).read_text()
+    view = text.replace("K[b,h,e,m1*M0+m0]", "BK[b,h,e,m1,m0]").replace(
+        "\nQK", "\ninit BK[b,h,e,m1,m0] = K[b,h,e,m1*M0+m0]\nQK", 1
+    )
+    found, plain = analyze(parse(view)), analysis(name)
+    assert found.passes == plain.passes
+    assert found.reads["K"]["M"].lineage.passes == plain.reads["K"]["M"].lineage.passes
+    assert found.totals == plain.totals
+    assert found.live.words == plain.live.words

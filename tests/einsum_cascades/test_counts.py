@@ -163,7 +163,7 @@ PREDICATES = [
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_points_under_predicates_equal_an_enumeration(data: st.DataObject) -> None:
     tiled = data.draw(st.booleans())
     chosen = data.draw(st.lists(st.sampled_from(PREDICATES), min_size=1, max_size=3))
@@ -180,6 +180,26 @@ def test_points_under_predicates_equal_an_enumeration(data: st.DataObject) -> No
     counted = count_points(cascade, einsum.variables, einsum.predicates).evaluate(extents)
     everything = set(einsum.variables)
     assert counted == len(Unrolled(cascade, extents).points(einsum, everything))
+
+
+@given(st.data())
+@settings(max_examples=80, deadline=None)
+def test_strict_counts_leave_out_rows_that_predicates_empty(data: st.DataObject) -> None:
+    tiled = data.draw(st.booleans())
+    chosen = data.draw(st.lists(st.sampled_from(PREDICATES[:6]), min_size=1, max_size=2))
+    relations = st.sampled_from(["<", "<=", "==", ">=", ">"])
+    coordinate = "m1*M0 + m0" if tiled else "m"
+    predicates = ", ".join(c.format(m=coordinate, r=data.draw(relations)) for c in chosen)
+    rank, index = ("M1,M0", "m1,m0") if tiled else ("M", "m")
+    left = data.draw(st.sampled_from(["Z[p]", "Z[m1,p]"] if tiled else ["Z[p]", f"Z[{index}]"]))
+    ranks = left[2:-1].upper()
+    head = f"cascade t\nextent M = M1 * M0, P, W\ninput A[{rank},P]\noutput Z[{ranks}]\n"
+    cascade = parse(head + f"{left} = A[{index},p] | {predicates}")
+    extents = resolve_extents(cascade, {n: data.draw(st.integers(1, 4)) for n in ("M1", "M0", "P", "W")})
+    einsum = cascade.einsum("Z")
+    points = Unrolled(cascade, extents).points(einsum, set(einsum.variables))
+    rows = {tuple(point[v] for v in einsum.output.variables) for point in points}
+    assert count_operations(cascade, strict=True)["Z"]["acc"].evaluate(extents) == len(points) - len(rows)
 
 
 def test_a_long_window_is_counted_without_walking_it() -> None:

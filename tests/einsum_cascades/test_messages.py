@@ -626,6 +626,100 @@ bad.cascade:5:8: 'Ab' is not upper case, as ranks and extents are
     write 'AB'
 """,
     ),
+    "an_operator_that_is_there": (
+        """\
+operator exp(x) = x
+Z[] = A[i]
+""",
+        """\
+bad.cascade:5:10: operator exp is there already
+    operator exp(x) = x
+             ^^^
+    give it another name
+""",
+    ),
+    "an_operator_that_reads_a_tensor": (
+        """\
+operator f(x) = x * A[i]
+Z[] = f(A[i])
+""",
+        """\
+bad.cascade:5:21: operator f reads A, which is no parameter of it
+    operator f(x) = x * A[i]
+                        ^
+    pass it as an argument
+""",
+    ),
+    "an_unknown_parameter": (
+        """\
+operator f(value) = valve * 2
+Z[] = f(A[i])
+""",
+        """\
+bad.cascade:5:21: 'valve' is no parameter of f
+    operator f(value) = valve * 2
+                        ^^^^^
+    did you mean 'value'?
+""",
+    ),
+    "an_operator_of_ones_own_with_too_many_arguments": (
+        """\
+operator f(x) = x * 2
+Z[] = f(A[i], 2)
+""",
+        """\
+bad.cascade:6:7: f takes 1 argument, 2 given
+    Z[] = f(A[i], 2)
+          ^
+""",
+    ),
+    "a_stop_without_generations": (
+        """\
+stop empty(A[i])
+Z[] = A[i]
+""",
+        """\
+bad.cascade:5:12: A is not made generation by generation
+    stop empty(A[i])
+               ^
+""",
+    ),
+    "a_stop_with_too_few_indices": (
+        """\
+stop R[] == R[i]
+init R[0] = 0
+R[i+1] = R[i] + A[i]
+Z[] = R[I]
+""",
+        """\
+bad.cascade:5:6: R has the ranks [I]
+    stop R[] == R[i]
+         ^
+""",
+    ),
+    "a_fraction_as_index": (
+        """\
+Z[] = A[i + 1.5]
+""",
+        """\
+bad.cascade:5:13: expected a whole number, but '1.5' stands here
+    Z[] = A[i + 1.5]
+                ^^^
+""",
+    ),
+    "an_operator_defined_twice": (
+        """\
+operator f(x)
+operator f(y)
+Z[] = f(A[i])
+""",
+        """\
+bad.cascade:6:10: operator f is there already
+    operator f(y)
+             ^
+    give it another name
+""",
+    ),
 }
 
 WHOLE = {"a_text_without_name", "no_output"}

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from einsum_cascades.parser import parse_file
-from einsum_cascades.registry import locate
+from einsum_cascades.registry import entries, locate
 from einsum_cascades.traffic import Traffic, least_traffic, saha_ye_words
 
 SHAPE = {"B": 2, "H": 3, "E": 16, "F": 16, "M": 1024, "P": 1024}
@@ -55,3 +55,20 @@ def test_the_slope_of_the_one_pass_cascade_is_that_of_the_lower_bound() -> None:
 
 def test_the_bound_is_continuous_where_its_two_forms_meet() -> None:
     assert saha_ye_words(100, 100, 8, 64) == pytest.approx(saha_ye_words(100, 100, 8, 63), rel=0.02)
+
+
+@pytest.mark.parametrize("name", [e.name for e in entries("cascades")])
+def test_every_cascade_of_the_library_has_a_falling_curve(name: str) -> None:
+    cascade = parse_file(locate("cascades", name))
+    given = {e.name: 8 for e in cascade.extents if not e.factors}
+    found = least_traffic(cascade, given, CAPACITIES)
+    assert all(later <= earlier for earlier, later in pairwise(found.traffic_words))
+    assert found.traffic_words[-1] == found.compulsory_words
+
+
+def test_an_input_of_two_passes_is_kept_or_read_twice() -> None:
+    cascade = parse_file(locate("cascades", "rmsnorm_matmul"))
+    found = least_traffic(cascade, {"S": 4, "D": 10_000, "N": 1}, [8_000, 45_000])
+    # X is 4 x 10000; G and W are 10000 each and shared by the four rows.
+    assert found.way == ("spill", "keep the stream")
+    assert found.traffic_words == (2 * 40_000 + 20_000 + 4, 40_000 + 20_000 + 4)

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from einsum_cascades.ir import Cascade
 from einsum_cascades.passes import count_passes
 from tests.oracle.unroll import BORDER, Unrolled, count
 
-# Unrolled dependences are followed by recursion, one level per generation and Einsum.
-sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))
+
+@contextmanager
+def deep_recursion() -> Iterator[None]:
+    """Unrolled dependences are followed by recursion, one level per generation and Einsum."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, 20_000))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
+@deep_recursion()
 def compare_passes(cascade: Cascade, extents: dict[str, int], ranks: set[str]) -> tuple[int, list[str]]:
     """How many counts were compared, and a line for each that differs."""
     passes = count_passes(cascade)

@@ -3,6 +3,7 @@
 import csv
 import json
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -133,3 +134,23 @@ def test_draw_writes_a_picture(tmp_path, suffix: str) -> None:
 def test_draw_refuses_other_formats_and_ranks(tmp_path) -> None:
     assert "a picture is an .svg or a .png file" in run("draw", "attention_2pass", "--out", "a.gif").stderr
     assert "'X' is not a rank of attention_2pass" in run("draw", "attention_2pass", "--rank", "X").stderr
+
+
+def test_a_capacity_says_what_fits_and_what_moves() -> None:
+    words = ("passes", "attention_3pass", "B=1", "H=1", "E=64", "F=64", "M=65536", "P=65536")
+    found = json.loads(run(*words, "--capacity", "64 KiB", "--format", "json").stdout)
+    assert found["capacity_words"] == 32768
+    assert found["fits"] == {"QK": 32768, "SN": 32768}
+    assert found["traffic_words"] > found["traffic_min_words"]
+    missing = run("passes", "attention_3pass", "--capacity", "64 KiB")
+    assert (missing.exit_code, missing.stderr) == (
+        2,
+        "error: --capacity needs the extents\n    give B=... H=... and so on\n",
+    )
+
+
+def test_the_traffic_curve_is_drawn(tmp_path: Path) -> None:
+    picture = tmp_path / "curve.svg"
+    words = ("B=1", "H=1", "E=64", "F=64", "M=4096", "P=4096", "M0=64")
+    assert run("draw", "attention_1pass", *words, "--traffic", "--out", str(picture)).exit_code == 0
+    assert picture.stat().st_size > 10_000

@@ -1,0 +1,83 @@
+"""The parameters of terms as columns: values of axes, fixed numbers, and costs that are looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from arch_specs.model import Architecture
+from simulator.kernels.run import Columns
+from simulator.kernels.structure import Derived
+from simulator.sweep.space import Column, Space
+
+__all__ = ["Columns", "Inputs"]
+
+_LANES = ("rows", "cols")  # what a lane costs does not depend on how many there are
+
+
+@dataclass
+class Inputs:
+    """Where each parameter of a sweep comes from; what is looked up is looked up once for each distinct machine."""
+
+    space: Space
+    derived: Mapping[str, Derived]
+    known: dict[tuple[str, int], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        architecture = self.space.architecture
+        self.axis_of = {
+            (architecture.path(axis.name) if axis.kind == "number" else axis.name): axis for axis in self.space.axes
+        }
+
+    def columns(self, names: Iterable[str], places: Mapping[str, Column]) -> Columns:
+        """Return the parameters called `names` for designs at some places of the axes; a fixed one is a number."""
+        return {name: self._column(name, places) for name in names}
+
+    def _column(self, name: str, places: Mapping[str, Column]) -> Column | float:
+        if name in self.derived:
+            return self._look_up(self.derived[name], places)
+        axis = self.axis_of.get(name)
+        if axis is None:
+            extents = self.space.workload.extents
+            return float(extents[name] if name in extents else self.space.architecture.value(name))
+        if len(axis.values) == 1:
+            return float(axis.values[0])
+        return np.asarray(self.space.values[axis.name][places[axis.name]])
+
+    def _look_up(self, derived: Derived, places: Mapping[str, Column]) -> Column | float:
+        axes = [
+            axis
+            for path, axis in self.axis_of.items()
+            if axis.kind == "number" and _matters(path, derived.part) and len(axis.values) > 1
+        ]
+        if not axes:
+            return self._value(derived, 0, {})
+        shape = tuple(len(axis.values) for axis in axes)
+        keys = np.ravel_multi_index(tuple(places[axis.name] for axis in axes), shape)
+        distinct, where = np.unique(keys, return_inverse=True)
+        at = [dict(zip(axes, place, strict=True)) for place in zip(*np.unravel_index(distinct, shape), strict=True)]
+        found = [
+            self._value(derived, int(key), {axis.name: int(n) for axis, n in place.items()})
+            for key, place in zip(distinct, at, strict=True)
+        ]
+        return np.array(found)[where]
+
+    def _value(self, derived: Derived, key: int, places: Mapping[str, int]) -> float:
+        if (derived.name, key) not in self.known:
+            self.known[derived.name, key] = derived.compute(self._machine(places))
+        return self.known[derived.name, key]
+
+    def _machine(self, places: Mapping[str, int]) -> Architecture:
+        machine = self.space.first_architecture
+        values = {axis.name: axis.values for axis in self.space.axes}
+        for name, place in places.items():
+            machine = machine.replace(name, values[name][place])
+        return machine
+
+
+def _matters(path: str, part: str) -> bool:
+    """Say whether a number of the machine can change what a part costs."""
+    owner, _, name = path.rpartition(".")
+    return owner.split(".")[0] in ("", part) and not (owner == part and name in _LANES)
