@@ -112,8 +112,15 @@ def _json(table: Table, fields: Sequence[Field]) -> bytes:
     return ",\n".join(dump(row) for row in rows_of(table, fields)).encode()
 
 
+def _arrow_library() -> tuple[Any, Any]:
+    pa = import_module("pyarrow")
+    # The pool that gives memory back: a sweep is to stay small however long it is.
+    pa.set_memory_pool(pa.system_memory_pool())
+    return pa, import_module("pyarrow.parquet")
+
+
 def _parquet(table: Table, fields: Sequence[Field]) -> bytes:
-    pa, pq = import_module("pyarrow"), import_module("pyarrow.parquet")
+    pa, pq = _arrow_library()
 
     made = pa.table([_arrow(table[field.name], field) for field in fields], names=[field.name for field in fields])
     sink = io.BytesIO()
@@ -132,14 +139,11 @@ def _arrow(column: Column, field: Field) -> Any:
         return pa.array(column, mask=np.isnan(column))
     if field.kind == "flag":
         return pa.array(column)
-    texts = list(dict.fromkeys(column.tolist()))
-    place = {text: n for n, text in enumerate(texts)}
-    codes = np.fromiter((place[text] for text in column.tolist()), np.int32, len(column))
-    return pa.DictionaryArray.from_arrays(codes, pa.array(texts, pa.string())).cast(pa.string())
+    return pa.array(column, pa.string())
 
 
 def _join_parquet(parts: Iterable[Path | bytes], target: Path) -> None:
-    pa, pq = import_module("pyarrow"), import_module("pyarrow.parquet")
+    pa, pq = _arrow_library()
 
     writer: Any = None
     try:
