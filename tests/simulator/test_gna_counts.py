@@ -29,9 +29,23 @@ def dimensions(draw, longest=16):
     return extent, window, stride, dilation, draw(st.booleans()), draw(tiles), draw(tiles)
 
 
-maps = st.one_of(
-    st.tuples(dimensions(48)), st.tuples(dimensions(12), dimensions(9)), st.tuples(*[dimensions(6)] * 3)
-).map(lambda each: tuple(zip(*each, strict=True)))
+@st.composite
+def aligned_dimensions(draw, longest):
+    """Dimensions in which extent, window and stride are whole tiles, so that many are block-sparse."""
+    tile = draw(st.integers(2, 4))
+    extent = tile * draw(st.integers(1, max(1, longest // tile)))
+    window = tile * draw(st.integers(1, extent // tile))
+    stride = draw(st.integers(1, window))
+    return extent, window, stride, 1, False, draw(st.integers(1, tile)), draw(st.sampled_from([tile, 2, 1]))
+
+
+def either(longest):
+    return st.one_of(dimensions(longest), aligned_dimensions(longest))
+
+
+maps = st.one_of(st.tuples(either(48)), st.tuples(either(12), either(9)), st.tuples(*[either(6)] * 3)).map(
+    lambda each: tuple(zip(*each, strict=True))
+)
 
 
 @settings(max_examples=250, deadline=None)
