@@ -49,6 +49,7 @@ class TilesOfDimension:
     least: int
     full: int
     dynamic: int
+    most_dynamic: int
     padded: int
     aligned: bool
     aligned_dynamic: bool
@@ -112,6 +113,7 @@ def count_dimension(window: Window, q_tile: int, kv_tile: int) -> TilesOfDimensi
         least=min(int(visited.min()) for _, visited, _ in real),
         full=total([(tiles.full[: tiles.real], many) for tiles, many in groups]),
         dynamic=total([(tiles.dynamic[: tiles.real], many) for tiles, many in groups]),
+        most_dynamic=max(int(tiles.dynamic[: tiles.real].max()) for tiles, _ in groups),
         padded=total([(tiles.visited, many) for tiles, many in groups]),
         aligned=all(bool(tiles.aligned[: tiles.real].all()) for tiles, _ in groups),
         aligned_dynamic=all(bool(tiles.aligned_dynamic[: tiles.real].all()) for tiles, _ in groups),
