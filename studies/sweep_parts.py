@@ -112,39 +112,52 @@ def _json(table: Table, fields: Sequence[Field]) -> bytes:
     return ",\n".join(dump(row) for row in rows_of(table, fields)).encode()
 
 
-def _parquet(table: Table, fields: Sequence[Field]) -> bytes:
-    pa, pq = import_module("pyarrow"), import_module("pyarrow.parquet")
+def _arrow_library() -> tuple[Any, Any]:
+    pa = import_module("pyarrow")
+    # The pool that gives memory back: a sweep is to stay small however long it is.
+    pa.set_memory_pool(pa.system_memory_pool())
+    return pa, import_module("pyarrow.parquet")
 
-    made = pa.table([_arrow(table[field.name], field) for field in fields], names=[field.name for field in fields])
+
+def _parquet(table: Table, fields: Sequence[Field]) -> bytes:
+    pa, pq = _arrow_library()
+
+    arrays = [_arrow(table[field.name], field) for field in fields]
+    made = pa.Table.from_arrays(arrays, [field.name for field in fields])
     sink = io.BytesIO()
     pq.write_table(made, sink, compression="zstd")
     return sink.getvalue()
 
 
 def _arrow(column: Column, field: Field) -> Any:
-    pa = import_module("pyarrow")
-
-    if field.kind == "whole":
-        missing = None if column.dtype.kind == "i" else np.isnan(column)
-        filled = column if missing is None else np.where(missing, 0, column)
-        return pa.array(filled.astype(np.int64), mask=missing)
-    if field.kind == "number":
-        return pa.array(column, mask=np.isnan(column))
+    """Return a column as an Arrow array, made of its buffers: `pyarrow.array` would import pandas."""
+    pa, _ = _arrow_library()
+    make, rows = pa.Array.from_buffers, len(column)
     if field.kind == "flag":
-        return pa.array(column)
-    texts = list(dict.fromkeys(column.tolist()))
-    place = {text: n for n, text in enumerate(texts)}
-    codes = np.fromiter((place[text] for text in column.tolist()), np.int32, len(column))
-    return pa.DictionaryArray.from_arrays(codes, pa.array(texts, pa.string())).cast(pa.string())
+        return make(pa.bool_(), rows, [None, pa.py_buffer(np.packbits(column, bitorder="little"))])
+    if field.kind == "text":
+        known: dict[str, int] = {}
+        codes = np.array([known.setdefault(text, len(known)) for text in column.tolist()], dtype=np.int64)
+        texts = [text.encode() for text in known]
+        ends = np.cumsum(np.array([0, *map(len, texts)])[np.concatenate([[0], codes + 1])], dtype=np.int32)
+        data = b"".join([texts[code] for code in codes.tolist()])
+        return make(pa.string(), rows, [None, pa.py_buffer(ends), pa.py_buffer(data)])
+    if column.dtype.kind == "i":
+        return make(pa.int64(), rows, [None, pa.py_buffer(column)])
+    missing = np.isnan(column)
+    valid = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None
+    if field.kind == "number":
+        return make(pa.float64(), rows, [valid, pa.py_buffer(np.where(missing, 0.0, column))])
+    return make(pa.int64(), rows, [valid, pa.py_buffer(np.where(missing, 0.0, column).astype(np.int64))])
 
 
 def _join_parquet(parts: Iterable[Path | bytes], target: Path) -> None:
-    pa, pq = import_module("pyarrow"), import_module("pyarrow.parquet")
+    pa, pq = _arrow_library()
 
     writer: Any = None
     try:
         for part in parts:
-            read = pq.read_table(pa.BufferReader(_bytes(part)))
+            read = pq.ParquetFile(pa.BufferReader(_bytes(part))).read()
             if writer is None:
                 writer = pq.ParquetWriter(target, read.schema, compression="zstd")
             writer.write_table(read)

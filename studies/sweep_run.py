@@ -23,7 +23,7 @@ def part_rows(sweep: Sweep) -> int:
     """Return how many designs a part has; it depends on the sweep alone, so that parts can be resumed."""
     if sweep.vector is None:
         return sweep.block
-    return max(sweep.block, 131_072 if sweep.vector.compiles else 16_384)
+    return 32_768 if sweep.vector.compiles else 16_384
 
 
 def render(sweep: Sweep, form: PartFormat, number: int) -> Part:
@@ -109,7 +109,7 @@ def _cluster(sweep: Sweep, scheduler: str) -> Iterator[tuple[Submit, int]]:
     except ImportError as error:
         raise SpecError("a cluster needs Dask: install 'attnsim[cluster]'") from error
     try:
-        client = connect(scheduler, timeout=10)
+        client = connect(scheduler, timeout=5)
     except (OSError, ValueError) as error:
         raise SpecError(f"no Dask scheduler answers at {scheduler}") from error
     with client:

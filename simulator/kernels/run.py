@@ -64,18 +64,23 @@ class TermKernel:
             self._loops[key] = compile_source(self.source(key))
         return self._loops[key]
 
-    def loop(self, columns: Columns, rows: int) -> dict[str, Column]:
-        """Return the outputs for `rows` designs, by a compiled loop."""
-        run = self.prepare(p for p in self.parameters if isinstance(columns[p], np.ndarray))
-        varied = [column for p in self.parameters if isinstance(column := columns[p], np.ndarray)]
-        fixed = np.array([columns[p] for p in self.parameters if not isinstance(columns[p], np.ndarray)], dtype=float)
+    def bind(self, columns: Columns, rows: int) -> tuple[Callable[..., None], int, Column, Column, Column]:
+        """Return the compiled loop and its arguments: strips, fixed parameters, columns strip by strip, outputs."""
+        varied = [p for p in self.parameters if isinstance(columns[p], np.ndarray)]
+        fixed = np.array([columns[p] for p in self.parameters if p not in varied], dtype=float)
         strips = -(-rows // STRIP)
         given = np.ones((strips, len(varied), STRIP))
-        for place, column in enumerate(varied):
-            _spread(column, given[:, place])
-        out = np.empty((strips, len(self.outputs), STRIP))
-        run(strips, fixed, given.reshape(-1), out.reshape(-1))
-        return {name: out[:, place].reshape(-1)[:rows] for place, name in enumerate(self.outputs)}
+        for place, name in enumerate(varied):
+            _spread(np.asarray(columns[name]), given[:, place])
+        out = np.empty(strips * len(self.outputs) * STRIP)
+        return self.prepare(varied), strips, fixed, given.reshape(-1), out
+
+    def loop(self, columns: Columns, rows: int) -> dict[str, Column]:
+        """Return the outputs for `rows` designs, by a compiled loop."""
+        run, strips, fixed, given, out = self.bind(columns, rows)
+        run(strips, fixed, given, out)
+        found = out.reshape(strips, len(self.outputs), STRIP)
+        return {name: found[:, place].reshape(-1)[:rows] for place, name in enumerate(self.outputs)}
 
 
 def _spread(column: Column, strips: Column) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +25,7 @@ class Inputs:
 
     space: Space
     derived: Mapping[str, Derived]
-    known: dict[tuple[str, int], float] = field(default_factory=dict)
+    known: dict[str, Column] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         architecture = self.space.architecture
@@ -53,31 +55,31 @@ class Inputs:
             if axis.kind == "number" and _matters(path, derived.part) and len(axis.values) > 1
         ]
         if not axes:
-            return self._value(derived, 0, {})
+            if derived.name not in self.known:
+                self.known[derived.name] = np.array([derived.compute(self._machine({}))])
+            return float(self.known[derived.name][0])
         shape = tuple(len(axis.values) for axis in axes)
+        table = self.known.get(derived.name)
+        if table is None:
+            table = self.known[derived.name] = np.full(prod(shape), np.nan)
         keys = np.ravel_multi_index(tuple(places[axis.name] for axis in axes), shape)
-        distinct, where = np.unique(keys, return_inverse=True)
-        at = [dict(zip(axes, place, strict=True)) for place in zip(*np.unravel_index(distinct, shape), strict=True)]
-        found = [
-            self._value(derived, int(key), {axis.name: int(n) for axis, n in place.items()})
-            for key, place in zip(distinct, at, strict=True)
-        ]
-        return np.array(found)[where]
+        found: Column = table[keys]
+        if np.isnan(found).any():
+            for key in np.unique(keys[np.isnan(found)]):
+                place = np.unravel_index(key, shape)
+                table[key] = derived.compute(self._machine(dict(zip((a.name for a in axes), place, strict=True))))
+            found = table[keys]
+        return found
 
-    def _value(self, derived: Derived, key: int, places: Mapping[str, int]) -> float:
-        if (derived.name, key) not in self.known:
-            self.known[derived.name, key] = derived.compute(self._machine(places))
-        return self.known[derived.name, key]
-
-    def _machine(self, places: Mapping[str, int]) -> Architecture:
+    def _machine(self, places: Mapping[str, Any]) -> Architecture:
         machine = self.space.first_architecture
         values = {axis.name: axis.values for axis in self.space.axes}
         for name, place in places.items():
-            machine = machine.replace(name, values[name][place])
+            machine = machine.replace(name, values[name][int(place)])
         return machine
 
 
 def _matters(path: str, part: str) -> bool:
     """Say whether a number of the machine can change what a part costs."""
     owner, _, name = path.rpartition(".")
-    return owner.split(".")[0] in ("", part) and not (owner == part and name in _LANES)
+    return path == "node_m" or (owner.split(".")[0] == part and not (owner == part and name in _LANES))

@@ -29,8 +29,8 @@ class Sweep:
         """How many designs are evaluated at a time; it depends on the sweep alone."""
         if self.vector is None:
             return 64
-        tried = len(self.vector.structures) * (32 if self.vector.tiles.knobs else 1)
-        return max(256, 65536 // tried)
+        tried = len(self.vector.structures) * (8 if self.vector.tiles.knobs else 1)
+        return max(256, (32_768 if self.vector.compiles else 16_384) // tried)
 
     def table(self, start: int, stop: int) -> Table:
         """Return the rows of designs `start` to `stop`."""
