@@ -27,8 +27,9 @@ def count_points(cascade: Cascade, variables: Iterable[str], predicates: Iterabl
     >>> str(count_points(c, ("m", "p"), c.einsum("Z").predicates))
     'M*(M + 1)/2'
     """
-    wholes = {e.name.lower(): e for e in cascade.extents if len(e.factors) > 1}
-    bounds = [_whole(normalize(p), wholes.values()) for p in predicates]
+    normal = [normalize(p) for p in predicates]
+    wholes = {e.name.lower(): e for e in cascade.extents if len(e.factors) > 1 and _walks_whole(e, normal)}
+    bounds = [_whole(p, wholes.values()) for p in normal]
     left = list(variables)
     for whole, extent in wholes.items():  # a tiled coordinate that a predicate bounds is one variable
         if any(whole in b.left.variables for b in bounds) and whole not in left:
@@ -111,6 +112,12 @@ def words_of(cascade: Cascade, ranks: Iterable[str]) -> Polynomial:
 def _fold(cascade: Cascade, count: Polynomial) -> Polynomial:
     pairs = ((e.name, tuple(root_of(cascade, f) for f in e.factors)) for e in cascade.extents if len(e.factors) > 1)
     return count.fold(pairs)
+
+
+def _walks_whole(extent: Extent, bounds: Sequence[Predicate]) -> bool:
+    """Say whether the bounds name the tiled coordinate alone: one that names `p1` too needs the tiles apart."""
+    named = (v for b in bounds for v in _whole(b, (extent,)).left.variables)
+    return not any(rank_of(v) in extent.factors for v in named)
 
 
 def _whole(predicate: Predicate, extents: Iterable[Extent]) -> Predicate:

@@ -201,12 +201,36 @@ def _other(name: str) -> Cascade:
 
 @click.command("draw")
 @click.argument("cascade")
-@click.argument("extents", nargs=-1, metavar="[EXTENT=N ...]")
+@click.argument("extents", nargs=-1, metavar="[ARCH] [EXTENT=N ...]")
+@click.option("--workload", metavar="NAME", help="With ARCH: a named shape; extents given beside it win.")
+@click.option("--set", "settings", multiple=True, metavar="PART.FIELD=VALUE", help="With ARCH: change a number of it.")
+@click.option("--mapping", "mappings", multiple=True, metavar="NAME", help="With ARCH: how to map; several compare.")
 @click.option("--traffic", is_flag=True, help="Draw least traffic against on-chip capacity instead; needs the extents.")
 @click.option("--rank", help="Colour by the passes over this rank; by default over the one that is streamed.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="An .svg or .png file (CASCADE.svg).")
-def draw_command(cascade: str, extents: tuple[str, ...], traffic: bool, rank: str | None, out: Path | None) -> None:
-    """Draw the Einsums of CASCADE coloured by pass, with the barriers between passes."""
+@click.pass_context
+def draw_command(
+    ctx: click.Context,
+    cascade: str,
+    extents: tuple[str, ...],
+    workload: str | None,
+    settings: tuple[str, ...],
+    mappings: tuple[str, ...],
+    traffic: bool,
+    rank: str | None,
+    out: Path | None,
+) -> None:
+    """Draw the Einsums of CASCADE coloured by pass, with the barriers between passes.
+
+    With ARCH the schedule of a design is drawn, as `attnsim timeline` does.
+    """
+    if extents and "=" not in extents[0]:
+        from studies.commands_timeline import timeline_command
+
+        words = {"arch": extents[0], "extents": extents[1:], "workload": workload, "settings": settings}
+        place = {"out": out} if out else {}
+        ctx.invoke(timeline_command, cascade=cascade, mappings=mappings, **words, **place)
+        return
     from einsum_cascades.footprint import find_live
     from einsum_cascades.passes import count_passes
     from studies.draw_cascade import draw_cascade

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from simulator.engine import lay
 from simulator.engine.flows import end_flows, level, start_flows
-from simulator.engine.jit import inlined
+from simulator.engine.jit import inlined, linked
 from simulator.engine.jump import jump
 from simulator.engine.state import INF, count, iteration, place
 
@@ -79,7 +79,7 @@ def step(m: Ints, unit: int, now: int) -> None:
     wake(m, unit, after)
 
 
-@inlined
+@linked
 def stream(m: Ints, unit: int, now: int) -> int:
     """End the flows of a unit that are due; return the next moment, which is now where one has ended."""
     after = INF
@@ -101,31 +101,30 @@ def stream(m: Ints, unit: int, now: int) -> int:
 def start(m: Ints, unit: int, now: int) -> int:
     """Start the oldest task that can, or all where none competes; return the next moment, now where one has started."""
     after, best, best_row, best_at = INF, -1, -1, INF
+    tasks, eager = m[lay.TASKS], m[lay.EAGER] == 1
     for slot in range(m[lay.SLOTS]):
         row = m[m[lay.ROW] + unit * m[lay.SLOTS] + slot]
         if row < 0:
             continue
-        c = row * m[lay.TASKS]
-        for t in range(m[lay.TASKS]):
-            if m[m[lay.READY] + c + t] >= INF:
+        ready, at = m[lay.READY] + row * tasks, m[lay.AT] + row * tasks
+        for t in range(tasks):
+            if m[ready + t] >= INF:
                 continue
             moment = possible(m, row, t)
             if moment > now:
                 after = min(after, moment)
-            elif m[lay.EAGER] == 1:
+            elif eager:
                 begin(m, row, t, now)
                 after = now
-            else:
-                at = m[m[lay.AT] + c + t]
-                if at < best_at or (at == best_at and t < best):
-                    best, best_row, best_at = t, row, at
+            elif m[at + t] < best_at or (m[at + t] == best_at and t < best):
+                best, best_row, best_at = t, row, m[at + t]
     if best >= 0:
         begin(m, best_row, best, now)
         after = now
     return after
 
 
-@inlined
+@linked
 def end(m: Ints, unit: int, now: int) -> int:
     """End the instances that are done, and put others in their place; return the next moment, now where one has."""
     after = INF
@@ -170,80 +169,82 @@ def server(m: Ints, n: int, k: int) -> int:
 @inlined
 def begin(m: Ints, row: int, t: int, now: int) -> None:
     """Start the next firing of a task."""
-    ring = m[lay.RING]
-    firing = m[m[lay.STARTED] + row * m[lay.TASKS] + t]
-    if (
-        firing >= ring
-        and m[m[lay.START_RING] + (row * m[lay.TASKS] + t) * m[lay.RING] + (firing % ring)] + m[m[lay.LONGEST] + t]
-        > now
-    ):
+    c = row * m[lay.TASKS] + t
+    firing = m[m[lay.STARTED] + c]
+    slot = c * m[lay.RING] + (firing & (m[lay.RING] - 1))
+    if firing >= m[lay.RING] and m[m[lay.START_RING] + slot] + m[m[lay.LONGEST] + t] > now:
         m[lay.RING_FULL] = 1
-    m[m[lay.START_RING] + (row * m[lay.TASKS] + t) * m[lay.RING] + (firing % ring)] = now
-    until_all = now + m[m[lay.LATENCY] + t]
+    m[m[lay.START_RING] + slot] = now
     flowing = m[m[lay.FLOW_AT] + t + 1] > m[m[lay.FLOW_AT] + t]
-    for h in range(m[m[lay.HOLD_AT] + t], m[m[lay.HOLD_AT] + t + 1]):
-        n = m[m[lay.HOLD] + h]
-        k = place(m, row, n)
-        i = server(m, n, k)
-        cause = m[m[lay.CAUSE] + row * m[lay.TASKS] + t] if m[m[lay.READY] + row * m[lay.TASKS] + t] == now else 3
-        m[m[lay.STALL] + n * 4 + cause] += now - m[m[lay.FREE] + (n * m[lay.PLACES] + k) * m[lay.WIDEST] + i]
-        m[m[lay.FIRST] + n] = min(m[m[lay.FIRST] + n], now)
-        m[m[lay.HELD] + row * m[lay.HOLDS] + h] = i
-        until = now + m[m[lay.HOLD_TICKS] + h]
-        m[m[lay.FREE] + (n * m[lay.PLACES] + k) * m[lay.WIDEST] + i] = INF if flowing else until
-        if not flowing:
-            m[m[lay.BUSY] + n] += m[m[lay.HOLD_TICKS] + h]
-            m[m[lay.LAST] + n] = max(m[m[lay.LAST] + n], until)
-        until_all = max(until_all, until)
+    until_all = max(now + m[m[lay.LATENCY] + t], hold(m, row, t, now, flowing))
     m[m[lay.END] + row] = max(m[m[lay.END] + row], until_all)
     watch(m, row, t, now, until_all)
-    m[m[lay.STARTED] + row * m[lay.TASKS] + t] = firing + 1
+    m[m[lay.STARTED] + c] = firing + 1
     m[m[lay.FIRED] + t] += 1
     m[lay.EVENTS] += 1
-    more = firing + 1 < m[m[lay.TOTAL] + row * m[lay.TASKS] + t]
-    m[m[lay.AT] + row * m[lay.TASKS] + t] = m[m[lay.STAGE] + t] + iteration(m, t, firing + 1) if more else INF
+    more = firing + 1 < m[m[lay.TOTAL] + c]
+    m[m[lay.AT] + c] = m[m[lay.STAGE] + t] + iteration(m, t, firing + 1) if more else INF
     for h in range(m[m[lay.HOLD_AT] + t], m[m[lay.HOLD_AT] + t + 1]):
-        if m[m[lay.GREEDY] + m[m[lay.HOLD] + h]] == 0:
-            lead(m, row, m[m[lay.HOLD] + h])
+        n = m[m[lay.HOLD] + h]
+        if m[m[lay.GREEDY] + n] == 0:
+            lead(m, row, n)
     if flowing:
-        m[m[lay.READY] + row * m[lay.TASKS] + t] = INF
-        m[m[lay.STREAMS] + row * m[lay.TASKS] + t] = m[m[lay.FLOW_AT] + t + 1] - m[m[lay.FLOW_AT] + t]
+        m[m[lay.READY] + c] = INF
+        m[m[lay.STREAMS] + c] = m[m[lay.FLOW_AT] + t + 1] - m[m[lay.FLOW_AT] + t]
         start_flows(m, row, t, now)
     else:
         publish(m, row, t, now)
 
 
 @inlined
+def hold(m: Ints, row: int, t: int, now: int, flowing: bool) -> int:
+    """Take a server of each exclusive resource of a task, and say why it has been idle; return when all are free."""
+    c, until_all = row * m[lay.TASKS] + t, now
+    cause = m[m[lay.CAUSE] + c] if m[m[lay.READY] + c] == now else 3
+    for h in range(m[m[lay.HOLD_AT] + t], m[m[lay.HOLD_AT] + t + 1]):
+        n = m[m[lay.HOLD] + h]
+        k = place(m, row, n)
+        i = server(m, n, k)
+        free = m[lay.FREE] + (n * m[lay.PLACES] + k) * m[lay.WIDEST] + i
+        m[m[lay.STALL] + n * 4 + cause] += now - m[free]
+        m[m[lay.FIRST] + n] = min(m[m[lay.FIRST] + n], now)
+        m[m[lay.HELD] + row * m[lay.HOLDS] + h] = i
+        until = now + m[m[lay.HOLD_TICKS] + h]
+        until_all = max(until_all, until)
+        if flowing:
+            m[free] = INF
+        else:
+            m[free] = until
+            m[m[lay.BUSY] + n] += until - now
+            m[m[lay.LAST] + n] = max(m[m[lay.LAST] + n], until)
+    return until_all
+
+
+@linked
 def finish(m: Ints, row: int, t: int, now: int) -> None:
     """The last flow of a firing has ended: its parts are free, and its result has a time."""
-    firing = m[m[lay.STARTED] + row * m[lay.TASKS] + t] - 1
-    begun = m[m[lay.START_RING] + (row * m[lay.TASKS] + t) * m[lay.RING] + (firing % m[lay.RING])]
+    c = row * m[lay.TASKS] + t
+    begun = m[m[lay.START_RING] + c * m[lay.RING] + ((m[m[lay.STARTED] + c] - 1) & (m[lay.RING] - 1))]
     for h in range(m[m[lay.HOLD_AT] + t], m[m[lay.HOLD_AT] + t + 1]):
         n = m[m[lay.HOLD] + h]
         until = max(now, begun + m[m[lay.HOLD_TICKS] + h])
-        m[
-            m[lay.FREE]
-            + (n * m[lay.PLACES] + place(m, row, n)) * m[lay.WIDEST]
-            + m[m[lay.HELD] + row * m[lay.HOLDS] + h]
-        ] = until
+        i = m[m[lay.HELD] + row * m[lay.HOLDS] + h]
+        m[m[lay.FREE] + (n * m[lay.PLACES] + place(m, row, n)) * m[lay.WIDEST] + i] = until
         m[m[lay.BUSY] + n] += until - begun
         m[m[lay.LAST] + n] = max(m[m[lay.LAST] + n], until)
     m[m[lay.END] + row] = max(m[m[lay.END] + row], now)
-    if m[m[lay.RECORD] + row * m[lay.TASKS] + t] >= 0:
-        m[m[lay.TABLE] + m[m[lay.RECORD] + row * m[lay.TASKS] + t] * 5 + 4] = max(
-            m[m[lay.TABLE] + m[m[lay.RECORD] + row * m[lay.TASKS] + t] * 5 + 4], now
-        )
+    line = m[m[lay.RECORD] + c]
+    if line >= 0:
+        m[m[lay.TABLE] + line * 5 + 4] = max(m[m[lay.TABLE] + line * 5 + 4], now)
     publish(m, row, t, now)
 
 
 @inlined
 def publish(m: Ints, row: int, t: int, now: int) -> None:
     """A firing's result has a time: what waits for it learns when it may start."""
-    ring = m[lay.RING]
-    m[m[lay.DONE_RING] + (row * m[lay.TASKS] + t) * m[lay.RING] + (m[m[lay.KNOWN] + row * m[lay.TASKS] + t] % ring)] = (
-        now
-    )
-    m[m[lay.KNOWN] + row * m[lay.TASKS] + t] += 1
+    c = row * m[lay.TASKS] + t
+    m[m[lay.DONE_RING] + c * m[lay.RING] + (m[m[lay.KNOWN] + c] & (m[lay.RING] - 1))] = now
+    m[m[lay.KNOWN] + c] += 1
     m[m[lay.LEFT] + row] -= 1
     prepare(m, row, t)
     for e in range(m[m[lay.OUT_AT] + t], m[m[lay.OUT_AT] + t + 1]):
@@ -253,8 +254,9 @@ def publish(m: Ints, row: int, t: int, now: int) -> None:
             if instance < 0 or instance >= m[lay.INSTANCES] or m[m[lay.OF_INSTANCE] + instance] < 0:
                 continue
             other = m[m[lay.OF_INSTANCE] + instance]
-        if m[m[lay.READY] + other * m[lay.TASKS] + m[m[lay.TARGET] + e]] >= INF:
-            prepare(m, other, m[m[lay.TARGET] + e])
+        target = m[m[lay.TARGET] + e]
+        if m[m[lay.READY] + other * m[lay.TASKS] + target] >= INF:
+            prepare(m, other, target)
             if m[m[lay.UNIT] + other] != m[m[lay.UNIT] + row]:
                 wake(m, m[m[lay.UNIT] + other], min(m[m[lay.NEXT] + m[m[lay.UNIT] + other]], now))
     if m[lay.UNITS] > 1:
@@ -267,35 +269,34 @@ def publish(m: Ints, row: int, t: int, now: int) -> None:
 @inlined
 def prepare(m: Ints, row: int, t: int) -> None:
     """Find when all that the next firing of a task waits for is there; INF while that is not known."""
-    m[m[lay.READY] + row * m[lay.TASKS] + t] = INF
-    if m[m[lay.AT] + row * m[lay.TASKS] + t] >= INF or m[m[lay.STREAMS] + row * m[lay.TASKS] + t] > 0:
+    c = row * m[lay.TASKS] + t
+    m[m[lay.READY] + c] = INF
+    if m[m[lay.AT] + c] >= INF or m[m[lay.STREAMS] + c] > 0:
         return
-    ring = m[lay.RING]
-    data = m[m[lay.AT] + row * m[lay.TASKS] + t] - m[m[lay.STAGE] + t]
+    data = m[m[lay.AT] + c] - m[m[lay.STAGE] + t]
     latest, cause = 0, 0
     for e in range(m[m[lay.IN_AT] + t], m[m[lay.IN_AT] + t + 1]):
-        source, other = m[m[lay.SOURCE] + e], row
+        other = row
         instance = m[m[lay.INSTANCE] + row]
         if m[m[lay.OFFSET] + e] != 0:
             instance -= m[m[lay.OFFSET] + e]
             if instance < 0 or instance >= m[lay.INSTANCES]:
                 continue
             other = m[m[lay.OF_INSTANCE] + instance]
+        source = m[m[lay.SOURCE] + e]
         need = count(m, source, min(data - m[m[lay.DISTANCE] + e], m[m[lay.ITERATIONS] + instance] - 1))
         if need <= 0:
             continue
-        if other < 0 or m[m[lay.KNOWN] + other * m[lay.TASKS] + source] < need:
+        s = other * m[lay.TASKS] + source
+        if other < 0 or m[m[lay.KNOWN] + s] < need:
             return
-        if m[m[lay.STARTED] + other * m[lay.TASKS] + source] - need < ring:
-            i = (need - 1) % ring
-            at = max(
-                m[m[lay.START_RING] + (other * m[lay.TASKS] + source) * m[lay.RING] + i] + m[m[lay.WAIT] + e],
-                m[m[lay.DONE_RING] + (other * m[lay.TASKS] + source) * m[lay.RING] + i],
-            )
+        if m[m[lay.STARTED] + s] - need < m[lay.RING]:
+            i = s * m[lay.RING] + ((need - 1) & (m[lay.RING] - 1))
+            at = max(m[m[lay.START_RING] + i] + m[m[lay.WAIT] + e], m[m[lay.DONE_RING] + i])
             if at > latest:
                 latest, cause = at, m[m[lay.KIND] + e]
-    m[m[lay.READY] + row * m[lay.TASKS] + t] = latest
-    m[m[lay.CAUSE] + row * m[lay.TASKS] + t] = cause
+    m[m[lay.READY] + c] = latest
+    m[m[lay.CAUSE] + c] = cause
 
 
 @inlined
@@ -331,7 +332,7 @@ def watch(m: Ints, row: int, t: int, now: int, end: int) -> None:
         m[lay.RECORDED] = line + 1
 
 
-@inlined
+@linked
 def dispatch(m: Ints, unit: int, slot: int, now: int) -> None:
     """Put the next instance of a unit's queue into a slot, if there is one."""
     queue = m[m[lay.QUEUE_OF] + unit]
@@ -364,7 +365,7 @@ def dispatch(m: Ints, unit: int, slot: int, now: int) -> None:
         prepare(m, row, t)
 
 
-@inlined
+@linked
 def retire(m: Ints, row: int, now: int) -> None:
     """An instance has ended: its slot is free."""
     m[m[lay.ROW] + m[m[lay.UNIT] + row] * m[lay.SLOTS] + m[m[lay.SLOT] + row]] = -1
@@ -373,7 +374,7 @@ def retire(m: Ints, row: int, now: int) -> None:
     share(m, -1, now)
 
 
-@inlined
+@linked
 def share(m: Ints, change: int, now: int) -> None:
     """Count the instances alive; where they share a fluid resource of the chip, every share changes."""
     m[lay.LIVE] += change

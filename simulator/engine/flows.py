@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simulator.engine import lay
-from simulator.engine.jit import inlined
+from simulator.engine.jit import linked
 from simulator.engine.plan import UNIT
 from simulator.engine.state import INF
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["end_flows", "level", "start_flows"]
 
 
-@inlined
+@linked
 def start_flows(m: Ints, row: int, t: int, now: int) -> None:
     """Start the flows of a firing."""
     c = row * m[lay.FLOWS]
@@ -32,7 +32,7 @@ def start_flows(m: Ints, row: int, t: int, now: int) -> None:
         level(m, row, m[m[lay.FLOW] + f], now)
 
 
-@inlined
+@linked
 def end_flows(m: Ints, row: int, t: int, now: int) -> tuple[int, bool]:
     """End the flows of a task that are due; return when the next one is, and whether any has ended."""
     after, ended = INF, False
@@ -51,7 +51,7 @@ def end_flows(m: Ints, row: int, t: int, now: int) -> tuple[int, bool]:
     return after, ended
 
 
-@inlined
+@linked
 def level(m: Ints, row: int, n: int, now: int) -> None:
     """Give the flows through a resource their shares from now on, as seen from a row."""
     if m[m[lay.SCOPE] + n] != 1:
@@ -82,7 +82,7 @@ def level(m: Ints, row: int, n: int, now: int) -> None:
         supply -= spent
 
 
-@inlined
+@linked
 def settle(m: Ints, row: int, n: int, now: int) -> int:
     """Take off what the flows of a row through a resource have done; return how many go on."""
     c, running = row * m[lay.FLOWS], 0
@@ -101,7 +101,7 @@ def settle(m: Ints, row: int, n: int, now: int) -> int:
     return running
 
 
-@inlined
+@linked
 def assign(m: Ints, row: int, n: int, now: int, share: int, even: bool) -> tuple[int, int]:
     """Give flows without a rate their cap where it is below a share, or the share if `even`; return how many, and how
     much.

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simulator.engine import lay
-from simulator.engine.jit import inlined
+from simulator.engine.jit import linked
 from simulator.engine.state import INF, count
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def snapshot_length(tasks: int, flows: int, resources: int, servers: int) -> int
     return HEAD + tasks * _PER_TASK + 2 * flows + resources * (servers + 5)
 
 
-@inlined
+@linked
 def jump(m: Ints, marks: Ints, now: int) -> None:
     """Compare the state with the snapshots that are due, and leap where one is equal."""
     ref = m[lay.REFERENCE]
@@ -64,32 +64,32 @@ def jump(m: Ints, marks: Ints, now: int) -> None:
         mark[_NEXT] = at + mark[_PERIOD]
 
 
-@inlined
+@linked
 def age(m: Ints, t: int, n: int, now: int) -> int:
     """How long ago the n-th last firing of a task started; -1 when it makes no difference any more."""
     firing = m[m[lay.STARTED] + t] - 1 - n
     ring = m[lay.RING]
     if firing < 0 or n >= ring:
         return -1
-    start = m[m[lay.START_RING] + t * m[lay.RING] + (firing % ring)]
+    start = m[m[lay.START_RING] + t * m[lay.RING] + (firing & (ring - 1))]
     return now - start if start + m[m[lay.LONGEST] + t] > now or firing >= m[m[lay.KNOWN] + t] else -1
 
 
-@inlined
+@linked
 def ahead(m: Ints, t: int, now: int) -> int:
     """When a task may start, from now; 0 for any time before, -1 for unknown."""
     ready = m[m[lay.READY] + t]
     return -1 if ready >= INF else max(ready - now, 0)
 
 
-@inlined
+@linked
 def idle(m: Ints, n: int, i: int, now: int) -> int:
     """Since when a server is free, or until when it is not, from now."""
     free = m[m[lay.FREE] + (n * m[lay.PLACES]) * m[lay.WIDEST] + i]
     return INF if free >= INF else free - now
 
 
-@inlined
+@linked
 def keep(m: Ints, mark: Ints, now: int) -> None:
     """Fill a snapshot."""
     c = HEAD
@@ -112,13 +112,13 @@ def keep(m: Ints, mark: Ints, now: int) -> None:
         c += 5
 
 
-@inlined
+@linked
 def moved(m: Ints, mark: Ints, t: int) -> int:
     """Firings of a task since a snapshot."""
     return m[m[lay.STARTED] + t] - mark[HEAD + t * _PER_TASK]
 
 
-@inlined
+@linked
 def served(m: Ints, mark: Ints, n: int) -> bool:
     """Whether an exclusive resource has been used since a snapshot."""
     used = False
@@ -127,7 +127,7 @@ def served(m: Ints, mark: Ints, n: int) -> bool:
     return used
 
 
-@inlined
+@linked
 def same(m: Ints, mark: Ints, now: int, period: int) -> bool:
     """Whether the state is that of a snapshot, shifted by a period."""
     c, equal = HEAD, True
@@ -149,7 +149,7 @@ def same(m: Ints, mark: Ints, now: int, period: int) -> bool:
     return equal
 
 
-@inlined
+@linked
 def rest(m: Ints, f: int, now: int) -> int:
     """What is left of a flow at this moment."""
     if m[m[lay.DUE] + f] < 0:
@@ -157,13 +157,13 @@ def rest(m: Ints, f: int, now: int) -> int:
     return m[m[lay.REST] + f] - m[m[lay.RATE] + f] * (now - m[m[lay.SINCE] + f])
 
 
-@inlined
+@linked
 def rate(m: Ints, f: int) -> int:
     """The rate of a flow, 0 for none."""
     return m[m[lay.RATE] + f] if m[m[lay.DUE] + f] >= 0 else 0
 
 
-@inlined
+@linked
 def change(m: Ints, t: int, x: int) -> int:
     """The iteration after `x` at which a task begins or ends a burst."""
     burst = m[m[lay.BURST] + t]
@@ -178,7 +178,7 @@ def change(m: Ints, t: int, x: int) -> int:
     return x - phase + m[m[lay.EVERY] + t] * burst + start
 
 
-@inlined
+@linked
 def reach(m: Ints, mark: Ints, marks: Ints, level: int, period: int) -> int:
     """How many periods can be leapt over before anything happens that did not happen in this one."""
     times = INF // period
@@ -214,7 +214,7 @@ def reach(m: Ints, mark: Ints, marks: Ints, level: int, period: int) -> int:
     return times
 
 
-@inlined
+@linked
 def inputs(m: Ints, t: int, here: int, period: int) -> int:
     """For how many periods the firings that a task waits for follow each other as in this one."""
     times = INF
@@ -231,7 +231,7 @@ def inputs(m: Ints, t: int, here: int, period: int) -> int:
     return times
 
 
-@inlined
+@linked
 def unseen(m: Ints, here: int, period: int) -> int:
     """How many periods lie between a position and the window that is recorded."""
     if here >= m[lay.TO] or m[lay.TO] <= m[lay.FROM]:
@@ -239,7 +239,7 @@ def unseen(m: Ints, here: int, period: int) -> int:
     return max(0, (m[lay.FROM] - here) // period)
 
 
-@inlined
+@linked
 def sleeps(m: Ints, mark: Ints, t: int, period: int) -> int:
     """For how many periods a task that has not fired in this one is sure not to fire."""
     times = INF
@@ -267,7 +267,7 @@ def sleeps(m: Ints, mark: Ints, t: int, period: int) -> int:
     return min(times, longest)
 
 
-@inlined
+@linked
 def leap(m: Ints, mark: Ints, now: int, period: int, times: int) -> None:
     """Repeat what has happened since a snapshot."""
     shift = times * (now - mark[_TIME])
@@ -310,7 +310,7 @@ def leap(m: Ints, mark: Ints, now: int, period: int, times: int) -> None:
     m[m[lay.NEXT]] += shift
 
 
-@inlined
+@linked
 def rotate(m: Ints, t: int, step: int, shift: int) -> None:
     """Move the remembered starts and results of a task to the places and times of `step` firings later."""
     ring = m[lay.RING]
@@ -318,11 +318,11 @@ def rotate(m: Ints, t: int, step: int, shift: int) -> None:
         m[m[lay.SCRATCH] + i] = m[m[lay.START_RING] + t * m[lay.RING] + i] + shift
         m[m[lay.SCRATCH] + ring + i] = m[m[lay.DONE_RING] + t * m[lay.RING] + i] + shift
     for i in range(ring):
-        m[m[lay.START_RING] + t * m[lay.RING] + ((i + step) % ring)] = m[m[lay.SCRATCH] + i]
-        m[m[lay.DONE_RING] + t * m[lay.RING] + ((i + step) % ring)] = m[m[lay.SCRATCH] + ring + i]
+        m[m[lay.START_RING] + t * m[lay.RING] + ((i + step) & (ring - 1))] = m[m[lay.SCRATCH] + i]
+        m[m[lay.DONE_RING] + t * m[lay.RING] + ((i + step) & (ring - 1))] = m[m[lay.SCRATCH] + ring + i]
 
 
-@inlined
+@linked
 def served_before(m: Ints, mark: Ints, n: int) -> bool:
     """Whether a resource was used in the period that is repeated, exclusive or fluid."""
     if served(m, mark, n):

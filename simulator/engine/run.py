@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ __all__ = ["Firing", "Run", "run_compiled", "run_group"]
 
 LIMIT = 2_000_000_000
 _TABLE = 5_000_000
+_SOON = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,26 @@ def run_compiled(
     limit: int = LIMIT,
 ) -> Run:
     """Return what happens when a compiled group runs; as `run_group`."""
+    listed = compiled.static and window[1] <= window[0]
+    if listed and not extrapolate:
+        ended = _run_listed(compiled, python, limit)
+        if ended is not None:
+            return ended
+    # A regime that is periodic shows itself soon; where it does not, the recurrence of a listed order is quicker.
+    soon = min(limit, _SOON) if listed and extrapolate else limit
+    state = _run_events(compiled, window, extrapolate, python, soon)
+    if state[lay.ALIVE] > 0 and state[lay.EVENTS] > soon and soon < limit:
+        ended = _run_listed(compiled, python, limit)
+        if ended is not None:
+            return ended
+        state = _run_events(compiled, window, extrapolate, python, limit)
+    if state[lay.ALIVE] > 0:
+        raise MappingError(_stopped(compiled, state, limit))
+    return _result(compiled, _of_events(compiled, state), tuple(_window(compiled, state)))
+
+
+def _run_events(compiled: Compiled, window: tuple[int, int], extrapolate: bool, python: bool, limit: int) -> Ints:
+    """Return the memory of the event kernel after a run; its ring grows until nothing is forgotten too early."""
     import numpy as np  # noqa: PLC0415 - the engine alone needs it
 
     from simulator.engine.events import run_events  # noqa: PLC0415 - imports numba
@@ -109,11 +129,58 @@ def run_compiled(
         marks[:, 7] = -1
         kernel(state, marks)
         if not state[lay.RING_FULL]:
-            break
+            return state
         ring *= 2
-    if state[lay.ALIVE] > 0:
-        raise MappingError(_stopped(compiled, state, limit))
-    return _result(compiled, state)
+
+
+def _run_listed(compiled: Compiled, python: bool, limit: int) -> Run | None:
+    """Return the run of a listed order by its recurrence; None where that has none, or would take too long."""
+    from simulator.engine.jit import compiled as compiled_kernel  # noqa: PLC0415 - imports numba
+    from simulator.engine.static import recurrence, run_recurrence  # noqa: PLC0415
+
+    iterations = compiled.instances.classes[0].iterations if compiled.instances.classes else 0
+    firings = [t.firings(iterations) for t in compiled.graph.tasks]
+    made = recurrence(compiled) if 0 < sum(firings) <= limit else None
+    if made is None:
+        return None
+    (run_recurrence if python else compiled_kernel(run_recurrence))(made)
+    scalar = [int(v) for v in made.scalar]
+    plan = compiled.plan
+    busy = [0] * len(plan.servers)
+    for t, n in enumerate(firings):
+        for h in range(int(plan.hold_at[t]), int(plan.hold_at[t + 1])):
+            busy[int(plan.hold[h])] += n * int(plan.hold_ticks[h])
+    first, last, *causes = (list(map(int, column)) for column in made.counts.T)
+    stalls = [list(row) for row in zip(*causes, strict=True)]
+    totals = _Totals(firings, busy, stalls, first, last, scalar[8], (scalar[4], scalar[6], scalar[5], scalar[7]), 0)
+    return _result(compiled, totals, ())
+
+
+@dataclass(frozen=True)
+class _Totals:
+    """What a kernel has counted, in parts of a tick; `watched` are two iterations of the reference task, and their
+    starts.
+    """
+
+    firings: list[int]
+    busy: list[int]
+    stalls: list[list[int]]
+    first: list[int]
+    last: list[int]
+    end: int
+    watched: tuple[int, int, int, int]
+    skipped: int
+
+
+def _of_events(compiled: Compiled, state: Ints) -> _Totals:
+    from simulator.engine.state import table  # noqa: PLC0415
+
+    fired, busy, stalls, first, last = (
+        table(state, name).tolist() for name in ("FIRED", "BUSY", "STALL", "FIRST", "LAST")
+    )
+    watched = (state[lay.MID_ITERATION], state[lay.LAST_ITERATION], state[lay.MID_START], state[lay.LAST_START])
+    a, b, c, d = map(int, watched)
+    return _Totals(fired, busy, stalls, first, last, int(state[lay.LAST_END]), (a, b, c, d), int(state[lay.SKIPPED]))
 
 
 def _stopped(compiled: Compiled, state: Ints, limit: int) -> str:
@@ -146,58 +213,36 @@ def _stopped(compiled: Compiled, state: Ints, limit: int) -> str:
     return f"{said}: {', '.join((behind or waits)[:3])}"
 
 
-def _result(compiled: Compiled, state: Ints) -> Run:
-    from simulator.engine.state import table  # noqa: PLC0415
-
-    scale, plan, graph = compiled.scale, compiled.plan, compiled.graph
-    firings = {t.name: int(n) for t, n in zip(graph.tasks, table(state, "FIRED"), strict=True)}
-    busy: Counter[str] = Counter()
-    stalls = {}
+def _result(compiled: Compiled, totals: _Totals, window: tuple[Firing, ...]) -> Run:
+    scale, graph = compiled.scale, compiled.graph
+    firings = {t.name: n for t, n in zip(graph.tasks, totals.firings, strict=True)}
+    busy: dict[str, Fraction] = {}
+    stalls, share = {}, []
     for n, resource in enumerate(graph.resources):
         if resource.discipline == "fluid":
-            work = sum(
-                (firings[t.name] * t.occupancy.get(resource.name, Fraction(0)) for t in graph.tasks), Fraction(0)
-            )
-            busy[resource.name] = work / resource.capacity  # type: ignore[assignment]
+            work = [firings[t.name] * t.occupancy.get(resource.name, Fraction(0)) for t in graph.tasks]
+            busy[resource.name] = sum(work, Fraction(0)) / resource.capacity
         else:
-            busy[resource.name] = Fraction(int(table(state, "BUSY")[n]), scale)  # type: ignore[assignment]
-            stalls[resource.name] = {
-                c: Fraction(int(v), scale) for c, v in zip(CAUSES, table(state, "STALL")[n], strict=True)
-            }
-    most = max(range(len(graph.resources)), key=lambda n: _share(compiled, busy, n), default=None)
-    end = Fraction(int(state[lay.LAST_END]), scale)
-    fill = drain = Fraction(0)
-    if most is not None and busy[graph.resources[most].name]:
-        fill, drain = (
-            Fraction(int(table(state, "FIRST")[most]), scale),
-            end - Fraction(int(table(state, "LAST")[most]), scale),
-        )
+            busy[resource.name] = Fraction(totals.busy[n], scale)
+            idle = zip(CAUSES, totals.stalls[n], strict=True)
+            stalls[resource.name] = {cause: Fraction(ticks, scale) for cause, ticks in idle}
+        share.append(busy[resource.name] / (1 if resource.discipline == "fluid" else resource.capacity))
+    most = max(range(len(share)), key=lambda n: share[n], default=None)
+    works = most is not None and share[most] > 0
+    first, last, start, end = totals.watched
     return Run(
-        makespan=end,
-        busy=dict(busy),  # type: ignore[arg-type]
+        makespan=Fraction(totals.end, scale),
+        busy=busy,
         stalls=stalls,
         firings=firings,
-        interval=_interval(compiled, state),
-        fill=fill,
-        drain=drain,
+        interval=Fraction(end - start, (last - first) * scale) if 0 <= first < last else None,
+        fill=Fraction(totals.first[most], scale) if works and most is not None else Fraction(0),
+        drain=Fraction(totals.end - totals.last[most], scale) if works and most is not None else Fraction(0),
         bottleneck=graph.resources[most].name if most is not None else "nothing",
-        extrapolated=int(state[lay.SKIPPED]),
+        extrapolated=totals.skipped,
         exact=compiled.exact,
-        window=tuple(_window(compiled, state)) if plan.every.size else (),
+        window=window,
     )
-
-
-def _share(compiled: Compiled, busy: Counter[str], n: int) -> Fraction:
-    resource = compiled.graph.resources[n]
-    servers = int(resource.capacity) if resource.discipline != "fluid" else 1
-    return Fraction(busy[resource.name]) / servers
-
-
-def _interval(compiled: Compiled, state: Ints) -> Fraction | None:
-    first, last = int(state[lay.MID_ITERATION]), int(state[lay.LAST_ITERATION])
-    if first < 0 or last <= first:
-        return None
-    return Fraction(int(state[lay.LAST_START] - state[lay.MID_START]), (last - first) * compiled.scale)
 
 
 def _window(compiled: Compiled, state: Ints) -> list[Firing]:

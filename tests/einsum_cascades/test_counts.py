@@ -215,3 +215,19 @@ def test_enumeration_and_product_agree_without_predicates(rounding: float) -> No
     extents = {"I": int(8 * rounding), "K": 3}
     points = list(product(range(extents["I"]), range(3)))
     assert count_points(cascade, ("i", "k")).evaluate(extents) == len(points)
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_bound_on_a_tile_and_one_on_its_coordinate_are_counted_together(data: st.DataObject) -> None:
+    text = (
+        "cascade t\nextent M, P = P1 * P0, W\ninput A[M,P]\noutput Z[P]\n"
+        "Z[p1*P0+p0] = A[m,p1*P0+p0] | m <= p1*P0 + p0, m >= p1*P0 + P0 - W"
+    )
+    cascade = parse(text)
+    extents = resolve_extents(cascade, {n: data.draw(st.integers(1, 5)) for n in ("M", "P1", "P0", "W")})
+    p1s, p0s, ms = (range(extents[n]) for n in ("P1", "P0", "M"))
+    tile, window = extents["P0"], extents["W"]
+    wanted = sum((b + 1) * tile - window <= m <= b * tile + x for b, x, m in product(p1s, p0s, ms))
+    found = count_points(cascade, cascade.einsum("Z").variables, cascade.einsum("Z").predicates)
+    assert found.evaluate(extents) == wanted

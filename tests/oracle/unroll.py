@@ -194,7 +194,7 @@ def dependences(u: Unrolled, origin: Einsum, events: dict, stream: set[str]):
 
 def longest(after: dict[int, set[int]]) -> int | None:
     """The number of elements of the longest chain; None when the relation has a cycle."""
-    best: dict[int, int] = {}
+    best: dict[int, int | None] = {}
     open_: set[int] = set()
 
     def visit(i: int) -> int | None:
@@ -204,10 +204,8 @@ def longest(after: dict[int, set[int]]) -> int | None:
             open_.add(i)
             tails = [visit(j) for j in after[i]]
             open_.discard(i)
-            if None in tails:
-                return None
-            best[i] = 1 + max(tails, default=0)
+            best[i] = None if None in tails else 1 + max((t for t in tails if t is not None), default=0)
         return best[i]
 
     found = [visit(i) for i in after]
-    return None if None in found else max(found, default=1)
+    return None if None in found else max((n for n in found if n is not None), default=1)

@@ -1,5 +1,6 @@
 """The engine: against an independent model, never below the bound, and exact when it leaps."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -10,6 +11,7 @@ from einsum_cascades.diagnostics import MappingError
 from simulator.bounds import bound_group
 from simulator.engine import run_group
 from simulator.engine.plan import compile_group
+from simulator.engine.run import run_compiled
 from simulator.taskgraph import Edge, Group, InstanceClass, Instances, Resource, Task
 from tests.oracle.simpy_model import simulate
 from tests.simulator.graphs import abc, graph, machines, task
@@ -100,6 +102,27 @@ def test_leaping_over_repeated_periods_changes_nothing(made, iterations, window)
             run_group(group, window=window)
         return
     assert totals(run_group(group, window=window)) == totals(full)
+
+
+@settings(max_examples=150, deadline=None)
+@given(machines(servers=1), st.integers(1, 60), st.booleans())
+def test_the_recurrence_of_a_listed_order_gives_what_the_events_give(made, iterations, python):
+    compiled = compile_group(Group(made, iterations))
+    assert compiled.static
+    try:
+        events = run_compiled(replace(compiled, static=False), extrapolate=False)
+    except MappingError:
+        with pytest.raises(MappingError, match="standstill"):
+            run_compiled(compiled, extrapolate=False, python=python)
+        return
+    assert totals(run_compiled(compiled, extrapolate=False, python=python)) == totals(events)
+
+
+def test_a_listed_order_that_never_repeats_is_run_to_its_end():
+    tasks = [task("A", 2, "pe"), task("B", 5, "vec")]
+    run = run_group(Group(graph(["pe", "vec"], tasks, [Edge("A", "B")]), 3_000_000))
+    assert run.makespan == 2 + 5 * 3_000_000
+    assert run.extrapolated == 0
 
 
 @settings(max_examples=200, deadline=None)
