@@ -69,7 +69,7 @@ def _kernel(sweep: Sweep) -> dict[str, Any]:
         return {"path": "scalar"}
     first = sweep.vector.structures[0]
     names = [term.order[1] for s in sweep.vector.structures for term in s.terms.outputs.values()]
-    source = _hash(emit_arrays(first.full.outputs) + "\n".join(names))
+    source = _hash(emit_arrays(first.full.outputs, first.full.called) + "\n".join(names))
     path = "compiled" if sweep.vector.compiles else "arrays"
     numba = {"numba": _version("numba")} if sweep.vector.compiles else {}
     return {"path": path, "structures": len(sweep.vector.structures), "source_sha256": source} | numba

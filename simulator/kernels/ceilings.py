@@ -61,11 +61,17 @@ def ceil_group(flow: Flow, index: int) -> Ceiling:
     moved: dict[str, Term] = {}
     for move in flow.moves(index):
         moved[move.port] = moved.get(move.port, ZERO) + move.bytes / ports[move.port]
+    call = flow.family.call
+    call(iterations, f"iterations of group {index + 1}")
     loads = {name: busy[name] for name in order} | {port: moved[port] for port in ports if port in moved}
     firings = {name: _firing(flow, index, loops, name) for name in names}
     if group.phases:
         firings |= {f"join {k}": Firing(ZERO) for k in range(len(group.phases) + 1)}
     rec_mii, chain = recur(firings, list(_edges(flow, index, loops, firings)), iterations)
+    for name, load in loads.items():
+        call(load, f"load of {name} in group {index + 1}")
+    call(rec_mii, f"RecMII of group {index + 1}")
+    call(chain, f"chain of group {index + 1}")
     steady = maximum(*loads.values(), rec_mii * iterations)
     return Ceiling(iterations, loads, rec_mii, steady, maximum(chain, *loads.values()))
 

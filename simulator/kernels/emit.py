@@ -45,16 +45,19 @@ def parameters_of(roots: Iterable[Term]) -> list[str]:
     return sorted({term.args[0] for term in walk(roots) if term.kind == "parameter"})
 
 
-def emit_arrays(outputs: Mapping[str, Term]) -> str:
-    """Return the source of `block(**parameters)`, which returns the outputs in order; parameters may be arrays."""
-    lines, names = _assign(outputs.values(), ARRAYS)
+def emit_arrays(outputs: Mapping[str, Term], called: Mapping[Term, str]) -> str:
+    """Return the source of `block(**parameters)`, which returns the outputs in order; parameters may be arrays.
+
+    `called` gives names to terms; the others are numbered.
+    """
+    lines, names = _assign(outputs, called, ARRAYS)
     arguments = ", ".join(identifier(p) for p in parameters_of(outputs.values()))
     returned = ", ".join(names[term] for term in outputs.values())
     body = "\n".join(f"    {line}" for line in lines)
     return f"{_HEAD}\n\ndef block({arguments}):\n{body}\n    return ({returned},)\n"
 
 
-def emit_loop(outputs: Mapping[str, Term], varied: Sequence[str]) -> str:
+def emit_loop(outputs: Mapping[str, Term], called: Mapping[Term, str], varied: Sequence[str]) -> str:
     """Return the source of `loop(strips, fixed, columns, out)`, which evaluates `strips` x `STRIP` designs.
 
     `fixed` holds the parameters that are not `varied`, in order of their names. `columns` has, strip by strip, `STRIP`
@@ -62,7 +65,7 @@ def emit_loop(outputs: Mapping[str, Term], varied: Sequence[str]) -> str:
     a strip are constants, and the compiler sees that inputs and outputs are apart.
     """
     fixed = [p for p in parameters_of(outputs.values()) if p not in varied]
-    lines, names = _assign(outputs.values(), ROWS)
+    lines, names = _assign(outputs, called, ROWS)
     text = [f"{identifier(p)} = fixed[{k}]" for k, p in enumerate(fixed)]
     text += ["for strip in range(strips):", f"    for row in range({STRIP}):"]
     text += [
@@ -85,19 +88,26 @@ def identifier(parameter: str) -> str:
     return re.sub(r"\W", "_", parameter)
 
 
-def _assign(roots: Iterable[Term], form: Form) -> tuple[list[str], dict[Term, str]]:
-    """Return the assignments below some terms in order, and what each term is called."""
+def _assign(outputs: Mapping[str, Term], called: Mapping[Term, str], form: Form) -> tuple[list[str], dict[Term, str]]:
+    """Return the assignments below some outputs in order, and what each term is called."""
     lines: list[str] = []
     names: dict[Term, str] = {}
     products: dict[tuple[str, ...], str] = {}
-    for term in walk(roots):
+    wanted = {**{term: name for name, term in outputs.items()}, **called}
+    taken = {identifier(p) for p in parameters_of(outputs.values())}
+    for term in walk(outputs.values()):
         if term.kind == "constant":
             names[term] = _literal(term.value)
         elif term.kind == "parameter":
             names[term] = identifier(term.args[0])
         elif term.kind != "whole":
             text = _expression(term, names, form, lines, products)
-            names[term] = f"t{len(lines)}"
+            if text.isidentifier() and term not in wanted:
+                names[term] = text
+                continue
+            name = identifier(wanted[term]) if term in wanted else f"t{len(lines)}"
+            names[term] = f"t{len(lines)}" if name in taken else name
+            taken.add(names[term])
             lines.append(f"{names[term]} = {text}")
     return lines, names
 

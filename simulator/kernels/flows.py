@@ -79,7 +79,8 @@ class Flow:
 
     def cycles(self, placed: Placed) -> Term:
         """Return the cycles for which an Einsum holds its part over the whole run."""
-        return bound_product(placed) * self.cycles_per_point(placed)
+        cycles = bound_product(placed) * self.cycles_per_point(placed)
+        return self.family.call(cycles, f"cycles of {placed.einsum.name}")
 
     def words_moved(self, index: int, placed: Placed, memory: str) -> dict[str, tuple[Term, Term]]:
         """Return the words read from and written to a memory for the inside, by operand, spills included."""
@@ -94,6 +95,9 @@ class Flow:
                 inside = placed.counts[operand.name, inner]
                 reads += held.spill * (inside.reads - reads)
                 writes += held.spill * (inside.updates - writes)
+            name = f"{operand.name} in {memory} for {placed.einsum.name}"
+            self.family.call(reads, f"reads of {name}")
+            self.family.call(writes, f"writes of {name}")
             if reads is not ZERO or writes is not ZERO:
                 moved[operand.name] = (reads, writes)
         return moved

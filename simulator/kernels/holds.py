@@ -79,12 +79,14 @@ def _hold(
     regions = [(t, held[t]) for t in held if not any(t in shared for shared in buffer.shared)]
     joint = [[t for t in shared if t in held] for shared in buffer.shared]
     regions += [("/".join(tensors), maximum(*(held[t] for t in tensors))) for tensors in joint if tensors]
-    need = sum((size for _, size in regions), ZERO)
+    for name, size in regions:
+        family.call(size, f"bytes of {name} in {memory.name}")
+    need = family.call(sum((size for _, size in regions), ZERO), f"bytes in {memory.name}")
     if buffer.overflow != "spill":
         text = _too_large(family.mapping.name, memory.name, [name for name, _ in regions])
         family.require(negate(less(capacity, need)), text, need, capacity, *(size for _, size in regions))
         return Held(ZERO, ())
-    return Held(maximum(0, 1 - capacity / need), buffer.spills)
+    return Held(family.call(maximum(0, 1 - capacity / need), f"spill from {memory.name}"), buffer.spills)
 
 
 def _too_large(mapping: str, memory: str, names: list[str]) -> Callable[..., str]:

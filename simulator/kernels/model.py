@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 
@@ -26,7 +27,8 @@ class CostTerms:
     """The columns of a family of designs: what each output is made of, and what must hold.
 
     `outputs` are in SI; `reason` is 0 for a design that works, else 1 + the place of its first failed check;
-    `bound_by` counts in `bound_names`. `objectives` order designs by which an open knob is chosen.
+    `bound_by` counts in `bound_names`. `objectives` order designs by which an open knob is chosen;
+    `names` says what terms are called in generated source.
     """
 
     outputs: dict[str, Term]
@@ -35,6 +37,7 @@ class CostTerms:
     checks: tuple[Check, ...]
     derived: tuple[Derived, ...]
     bound_names: tuple[str, ...]
+    names: Mapping[Term, str]
 
 
 def describe(design: Design, accounting: Accounting) -> CostTerms:
@@ -81,6 +84,7 @@ def describe(design: Design, accounting: Accounting) -> CostTerms:
         tuple(family.checks),
         tuple(family.derived.values()),
         names,
+        family.names,
     )
 
 

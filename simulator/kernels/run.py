@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +24,7 @@ class TermKernel:
     """Some terms as a function of columns."""
 
     outputs: Mapping[str, Term]
+    called: Mapping[Term, str] = field(default_factory=dict)
 
     @cached_property
     def parameters(self) -> list[str]:
@@ -33,7 +34,7 @@ class TermKernel:
     @cached_property
     def _block(self) -> Callable[..., tuple[Any, ...]]:
         names: dict[str, Any] = {}
-        exec(compile(emit_arrays(self.outputs), "<terms>", "exec"), names)
+        exec(compile(emit_arrays(self.outputs, self.called), "<terms>", "exec"), names)
         return names["block"]  # type: ignore[no-any-return]
 
     def arrays(self, columns: Columns, rows: int) -> dict[str, Column]:
@@ -49,7 +50,7 @@ class TermKernel:
 
     def source(self, varied: Iterable[str]) -> str:
         """Return the source of the compiled loop in which some parameters vary from row to row."""
-        return emit_loop(self.outputs, [p for p in self.parameters if p in set(varied)])
+        return emit_loop(self.outputs, self.called, [p for p in self.parameters if p in set(varied)])
 
     @cached_property
     def _loops(self) -> dict[tuple[str, ...], Callable[..., None]]:

@@ -43,7 +43,8 @@ class Family:
     """The designs that one set of terms describes.
 
     `workload` and `architecture` are of any one of them; `tiles` names the tile knobs. `checks` are in the order in
-    which the scalar path meets them. `derived` collects the parameters that are looked up outside the terms.
+    which the scalar path meets them. `derived` collects the parameters that are looked up outside the terms, `names`
+    what terms are called where they are written out.
     """
 
     workload: Workload
@@ -54,6 +55,7 @@ class Family:
     accounting: Accounting
     checks: list[Check] = field(default_factory=list)
     derived: dict[str, Derived] = field(default_factory=dict)
+    names: dict[Term, str] = field(default_factory=dict)
     extents: dict[str, Term] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,6 +66,11 @@ class Family:
         """Add a check unless it always holds."""
         if holds.value is not True:
             self.checks.append(Check(holds, text, numbers))
+
+    def call(self, term: Term, name: str) -> Term:
+        """Give a term its name, and return it; of several names the first stays."""
+        self.names.setdefault(term, name)
+        return term
 
     def number(self, dotted: str) -> Term:
         """Return the parameter of a number of the machine; Unsupported where the machine has none there."""

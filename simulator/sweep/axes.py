@@ -168,6 +168,8 @@ def _range(low: str, high: str, read: Read, name: str) -> Iterator[Value]:
         hint = f"write {low}..{high}:STEP, or {low}..{high}:x2 to double"
         raise SpecError(Problem(f"axis {name}: the range {low}..{high} needs a step", hint=hint))
     by = Fraction(_number(read(step), name)) if colon else Fraction(1)
+    if by <= 0:
+        raise SpecError(f"axis {name}: a step is above zero, found {step}")
     count = int((Fraction(stop) - Fraction(start)) // by) + 1
     values = (_plain(Fraction(start) + n * by) for n in range(count))
     yield from _some((read(v) for v in values), count, f"{low}..{high}", name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -41,13 +42,13 @@ class Structure:
     @cached_property
     def full(self) -> TermKernel:
         """All columns of a design."""
-        return TermKernel({"reason": self.terms.reason, **self.terms.outputs})
+        return TermKernel({"reason": self.terms.reason, **self.terms.outputs}, self.terms.names)
 
     @cached_property
     def score(self) -> TermKernel:
         """What designs are chosen by."""
         objectives = {f"objective {k}": term for k, term in enumerate(self.terms.objectives)}
-        return TermKernel({"reason": self.terms.reason, **objectives})
+        return TermKernel({"reason": self.terms.reason, **objectives}, self.terms.names)
 
 
 def make_vector(space: Space) -> Vector | None:
@@ -79,6 +80,8 @@ def _structures(space: Space) -> tuple[Structure, ...]:
         settings = [{knob.name: str(value)} for value in axis.values] if axis else [{}]
         found = [value for setting in settings for _, value in knob_values(base, knob, setting)]
         choices.append(list(enumerate(found)))
+    if prod(map(len, choices)) > 2 * space.points:
+        raise Unsupported("fewer designs than structures")
     structures = []
     for chosen in itertools.product(*choices):
         values = {knob.name: value for knob, (_, value) in zip(others, chosen, strict=True)}
@@ -209,7 +212,7 @@ class Vector:
         for code in np.unique(codes):
             rows = np.flatnonzero(codes == code)
             check = structure.terms.checks[int(code) - 1]
-            kernel = TermKernel({str(n): term for n, term in enumerate(check.numbers)})
+            kernel = TermKernel({f"number {n}": term for n, term in enumerate(check.numbers)})
             columns = self._columns(
                 kernel, {n: place[rows] for n, place in places.items()}, {n: t[rows] for n, t in own.items()}
             )
