@@ -9,11 +9,12 @@ from math import prod
 from arch_specs.model import Memory
 from einsum_cascades.diagnostics import MappingError
 from einsum_cascades.ir import rank_of
+from simulator.fusion import recurrent_variables, repeated_variables
 from simulator.layout import Layout, Placed
 from simulator.mapping import Buffer
 from simulator.nest import BoundLoop
 
-__all__ = ["Occupancy", "live_tile", "occupancies"]
+__all__ = ["Occupancy", "live_tile", "occupancies", "shared_prefix"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,7 @@ def _touching(layout: Layout, tensor: str) -> list[tuple[Placed, frozenset[str]]
 
     A later generation overwrites the one before, so an iterative rank takes no room.
     """
-    cascade = layout.design.workload.cascade
-    iterative = frozenset(
-        index.single
-        for einsum in cascade.extended
-        if einsum.name == tensor
-        for index in einsum.output.indices
-        if index.single is not None and index.offset > 0
-    )
+    iterative = recurrent_variables(layout.design.workload.cascade, tensor)
     found = []
     for placed in layout.placed.values():
         variables = [o.variables for o in placed.operands if _tensor(o.name) == tensor]
@@ -65,7 +59,8 @@ def live_tile(layout: Layout, memory: str, tensor: str) -> int:
 
     Where the tensor also has a home further out, this is the largest tile that an Einsum keeps. Where it has none, a
     word must stay from the Einsum that makes it to the last that reads it: the extent inside the longest prefix of
-    outer loops that all of them share.
+    outer loops that all of them share. What is inside a loop over an iterative rank stays for the next generation, and
+    a loop over a rank that the group needs again is not shared.
     """
     touching = _touching(layout, tensor)
     keepers = [(p, v) for p, v in touching if any(_tensor(n) == tensor for n in p.keep.get(memory, ()))]
@@ -73,16 +68,30 @@ def live_tile(layout: Layout, memory: str, tensor: str) -> int:
     homes = {m for p, _ in touching for m, names in p.keep.items() if any(_tensor(n) == tensor for n in names)}
     if not keepers or any(_is_outside(keepers[0][0], home, memory) for home in homes):
         return own
+    groups = {layout.group_of(p.einsum.name) for p, _ in touching}
     prefix: list[BoundLoop] = []
-    if len({layout.group_of(p.einsum.name) for p, _ in touching}) == 1:
+    if len(groups) == 1:
+        cascade = layout.design.workload.cascade
+        private = repeated_variables(cascade, layout.groups[groups.pop()][1])
+        recurrent = recurrent_variables(cascade, tensor)
         lists = [_outside(p, memory) for p, _ in touching if _has(p, memory)]
-        for loops in zip(*lists, strict=False):
-            if any((loop.variable, loop.bound) != (loops[0].variable, loops[0].bound) for loop in loops):
-                break
-            prefix.append(loops[0])
+        prefix = shared_prefix(lists, private, recurrent)
     variables = keepers[0][1]
     whole = prod(layout.design.extents[rank_of(v)] for v in variables)
     return max(own, whole // prod(loop.bound for loop in prefix if loop.variable in variables))
+
+
+def shared_prefix(lists: list[list[BoundLoop]], private: frozenset[str], recurrent: frozenset[str]) -> list[BoundLoop]:
+    """Return the loops that all lists begin with, up to one over a private rank or past one over a recurrent rank."""
+    prefix: list[BoundLoop] = []
+    for loops in zip(*lists, strict=False):
+        first = loops[0]
+        if first.variable in private or any((p.variable, p.bound) != (first.variable, first.bound) for p in loops):
+            break
+        prefix.append(first)
+        if first.variable in recurrent:
+            break
+    return prefix
 
 
 def _has(placed: Placed, memory: str) -> bool:
