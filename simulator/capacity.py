@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Dict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -14,7 +16,7 @@ from simulator.layout import Layout, Placed
 from simulator.mapping import Buffer
 from simulator.nest import BoundLoop
 
-__all__ = ["Occupancy", "live_tile", "occupancies", "shared_prefix"]
+__all__ = ["Occupancy", "live_tile", "live_words", "occupancies", "shared_prefix"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +65,34 @@ def live_tile(layout: Layout, memory: str, tensor: str) -> int:
     a loop over a rank that the group needs again is not shared.
     """
     touching = _touching(layout, tensor)
+    groups = {layout.group_of(p.einsum.name) for p, _ in touching}
+    cascade = layout.design.workload.cascade
+    private = repeated_variables(cascade, layout.groups[groups.pop()][1]) if len(groups) == 1 else None
+    return live_words(touching, memory, tensor, (private, recurrent_variables(cascade, tensor)), layout.design.extents)
+
+
+def live_words(
+    touching: Sequence[tuple[Placed, frozenset[str]]],
+    memory: str,
+    tensor: str,
+    ranks: tuple[frozenset[str] | None, frozenset[str]],
+    extents: Dict[str, int],
+) -> int:
+    """Return the words of a tensor that a memory must hold, as `live_tile` does, by the Einsums that touch it.
+
+    `touching` pairs each with the rank variables that index the tensor's storage there; `ranks` are the variables that
+    their group goes over again (None where they are in several groups), and those along which the tensor is iterative.
+    """
     keepers = [(p, v) for p, v in touching if any(_tensor(n) == tensor for n in p.keep.get(memory, ()))]
     own = max((p.nest.tile(memory, v) for p, v in keepers), default=0)
     homes = {m for p, _ in touching for m, names in p.keep.items() if any(_tensor(n) == tensor for n in names)}
     if not keepers or any(_is_outside(keepers[0][0], home, memory) for home in homes):
         return own
-    groups = {layout.group_of(p.einsum.name) for p, _ in touching}
-    prefix: list[BoundLoop] = []
-    if len(groups) == 1:
-        cascade = layout.design.workload.cascade
-        private = repeated_variables(cascade, layout.groups[groups.pop()][1])
-        recurrent = recurrent_variables(cascade, tensor)
-        lists = [_outside(p, memory) for p, _ in touching if _has(p, memory)]
-        prefix = shared_prefix(lists, private, recurrent)
+    private, recurrent = ranks
+    lists = [_outside(p, memory) for p, _ in touching if _has(p, memory)]
+    prefix = [] if private is None else shared_prefix(lists, private, recurrent)
     variables = keepers[0][1]
-    whole = prod(layout.design.extents[rank_of(v)] for v in variables)
+    whole = prod(extents[rank_of(v)] for v in variables)
     return max(own, whole // prod(loop.bound for loop in prefix if loop.variable in variables))
 
 
