@@ -56,8 +56,8 @@ def _outside(placed: Placed, memory: str) -> list[BoundLoop]:
     return [loop for level in levels if not level.spatial for loop in level.loops if loop.bound > 1]
 
 
-def live_tile(layout: Layout, memory: str, tensor: str) -> int:
-    """Return the words of a tensor that a memory must hold at a time.
+def live_tile(layout: Layout, memory: str, tensor: str, group: int) -> int:
+    """Return the words of a tensor that a memory must hold at a time while a fusion group runs.
 
     Where the tensor also has a home further out, this is the largest tile that an Einsum keeps. Where it has none, a
     word must stay from the Einsum that makes it to the last that reads it: the extent inside the longest prefix of
@@ -65,10 +65,11 @@ def live_tile(layout: Layout, memory: str, tensor: str) -> int:
     a loop over a rank that the group needs again is not shared.
     """
     touching = _touching(layout, tensor)
-    groups = {layout.group_of(p.einsum.name) for p, _ in touching}
+    members = layout.groups[group][1]
+    here = [(p, v) for p, v in touching if p.einsum.name in members]
     cascade = layout.design.workload.cascade
-    private = repeated_variables(cascade, layout.groups[groups.pop()][1]) if len(groups) == 1 else None
-    return live_words(touching, memory, tensor, (private, recurrent_variables(cascade, tensor)), layout.design.extents)
+    private = repeated_variables(cascade, members) if len(here) == len(touching) else None
+    return live_words(here, memory, tensor, (private, recurrent_variables(cascade, tensor)), layout.design.extents)
 
 
 def live_words(
@@ -140,7 +141,7 @@ def _occupy(layout: Layout, group: int, memory: Memory) -> Occupancy | None:
     members = [layout.placed[name] for name in layout.groups[group][1]]
     here = {_tensor(n) for p in members for n in p.keep.get(memory.name, ())}
     touched = {_tensor(o.name) for p in members for o in p.operands}
-    words = {t: live_tile(layout, memory.name, t) for t in sorted(here)}
+    words = {t: live_tile(layout, memory.name, t, group) for t in sorted(here)}
     for tensor in sorted(touched - here):
         if tensor in buffer.streamed:
             tiles = buffer.streamed[tensor].items()

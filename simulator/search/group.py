@@ -1,0 +1,280 @@
+"""The best mapping of one fusion group: best first, by bounds that only grow as more is chosen."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+
+from einsum_cascades.diagnostics import MappingError
+from simulator.bounds import bound_group
+from simulator.layout import Layout, Placed
+from simulator.mapping import Binding, FusionGroup
+from simulator.nest import count_accesses
+from simulator.search.bounds import GroupBounds
+from simulator.search.nests import ORDERS, Frame, FusedGroup, Layer, unrollings
+from simulator.search.setting import Setting
+from simulator.search.solve import Bound, Choice, Corner, Scores, Tables, score_corner
+from simulator.targets.spatial import lower_spatial
+
+__all__ = ["OBJECTIVES", "Found", "GroupSearch", "Key", "Tally", "group_binding"]
+
+Key = tuple[float, ...]
+_SLACK = 1 + 1e-12  # two sums of the same terms may differ by this much
+
+# What is least, and among equals what next.
+OBJECTIVES: dict[str, Callable[[Bound], Key]] = {
+    "latency": lambda b: (b[0], b[1], b[2]),
+    "energy": lambda b: (b[1], b[0], b[2]),
+    "traffic": lambda b: (b[2], b[0], b[1]),
+    "edp": lambda b: (b[0] * b[1], b[0], b[1]),
+}
+
+
+@dataclass
+class Tally:
+    """What a search has covered: nodes by level, what was pruned, what was scored and evaluated."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def steps(self) -> int:
+        """How much work was done: corners looked at and bindings scored."""
+        return self.counts["corners"] + self.counts["bindings"]
+
+    def add(self, name: str, number: int = 1) -> None:
+        """Count something."""
+        self.counts[name] += number
+
+
+@dataclass(frozen=True)
+class Found:
+    """A group with everything chosen, and its exact cost."""
+
+    choice: Choice
+    cost: Bound
+
+
+@dataclass(order=True)
+class _Node:
+    """A set of designs: what comes first is taken first, `key` is what none of them is below."""
+
+    first: Key
+    number: int
+    key: Key = field(compare=False)
+    expand: Callable[[], Iterator[_Node | Scores]] = field(compare=False)
+
+
+def group_binding(choice: Choice) -> tuple[FusionGroup, dict[str, dict[str, tuple[str, ...]]]]:
+    """Return the fusion group of a choice, and what each of its Einsums keeps where."""
+    group = choice.corner.group
+    keep: dict[str, dict[str, tuple[str, ...]]] = {}
+    for way in choice.residences:
+        for (einsum, operand), memories in way.keep.items():
+            for memory in memories:
+                places = keep.setdefault(einsum, {})
+                places[memory] = (*places.get(memory, ()), operand)
+    iteration = tuple(loop.variable for loop in choice.corner.frame.loops)
+    return FusionGroup(iteration, einsums=group.members), keep
+
+
+class GroupSearch:
+    """The search of one group; `run` may be called again with a larger effort, and goes on where it stopped."""
+
+    def __init__(self, setting: Setting, group: FusedGroup, objective: str, tally: Tally) -> None:
+        self.setting = setting
+        self.group = group
+        self.tally = tally
+        self._objective_name = objective
+        self.objective = OBJECTIVES[objective]
+        self.tables = Tables(setting, group)
+        self.bounds = GroupBounds(self.tables)
+        self.best: Found | None = None
+        self.front: list[Found] = []
+        self.cutoff: Key | None = None
+        self.span_done = False
+        self.scored = 0
+        self._serial = itertools.count()
+        self._heap: list[_Node] = []
+        least = self.bounds.least()
+        self.root = self.objective(least)
+        if all(x < float("inf") for x in self.root):
+            heapq.heappush(self._heap, self._node(least, self._unrollings))
+
+    @property
+    def best_key(self) -> Key | None:
+        """The key of the best design so far."""
+        return None if self.best is None else self.objective(self.best.cost)
+
+    @property
+    def proven(self) -> Key:
+        """A key that no mapping of the group is below."""
+        ahead = min((node.key for node in self._heap), default=(float("inf"),))
+        return ahead if self.best_key is None else min(ahead, self.best_key)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is left to look at."""
+        return bool(self._heap)
+
+    @property
+    def limit(self) -> Key | None:
+        """The key that a design must be below to be of use."""
+        return min((k for k in (self.best_key, self.cutoff) if k is not None), default=None)
+
+    def run(self, effort: int, cutoff: Key | None = None) -> None:
+        """Go on until the best is proven, everything left is above `cutoff`, or `effort` more steps are taken.
+
+        A step looks at a corner, or scores a binding of one.
+        """
+        self.cutoff = cutoff
+        stop = self.scored + effort
+        while self._heap and self.scored < stop:
+            node = heapq.heappop(self._heap)
+            if self.limit is not None and not _below(node.key, self.limit):
+                self.tally.add("pruned")
+                continue
+            for item in node.expand():
+                if isinstance(item, Scores):
+                    self._evaluate(item)
+                elif self.limit is None or _below(item.key, self.limit):
+                    heapq.heappush(self._heap, item)
+                else:
+                    self.tally.add("pruned")
+
+    def _node(self, bound: Bound, expand: Callable[[], Iterator[_Node | Scores]], rank: int = 0) -> _Node:
+        """Return a node; among nodes of equal objective those of lower `rank` come first."""
+        key = self.objective(bound)
+        return _Node((key[0], rank, *key[1:]), next(self._serial), key, expand)
+
+    def _unrollings(self) -> Iterator[_Node]:
+        parts = self.setting.architecture.computes
+        for orders in itertools.product(*(unrollings(self.setting, self.group, part) for part in parts)):
+            chosen = {part.name: order for part, order in zip(parts, orders, strict=True)}
+            self.tally.add("unrollings")
+            yield self._node(self.bounds.least(chosen), lambda chosen=chosen: self._frames(chosen))  # type: ignore[misc]
+
+    def _frames(self, chosen: Mapping[str, tuple[str, ...]]) -> Iterator[_Node]:
+        for frame in self.group.frames(self.setting.extents):
+            self.tally.add("frames")
+            yield self._node(self.bounds.least(chosen, frame), lambda frame=frame: self._orders(chosen, frame))  # type: ignore[misc]
+
+    def _orders(self, chosen: Mapping[str, tuple[str, ...]], frame: Frame) -> Iterator[_Node]:
+        """Yield a node for each order of the loops inside, leaving out those that make the same nests."""
+        bound = self.bounds.least(chosen, frame)
+        by_part = []
+        for part, order in chosen.items():
+            layers: dict[object, Layer] = {}
+            for name in ORDERS:
+                layer = Layer(order, name)
+                members = [m for m in self.group.members if any(p.name == part for p in self.tables.able[m])]
+                compute = next(c for c in self.setting.architecture.computes if c.name == part)
+                placed = [self.tables.placed(frame, m, compute, layer) for m in members]
+                layers.setdefault(tuple(p.nest if p else None for p in placed), layer)
+            by_part.append([(part, layer) for layer in layers.values()])
+        for layers_of in itertools.product(*by_part):
+            corner = Corner(self.group, frame, dict(layers_of))
+            rank = sum(list(ORDERS).index(layer.order) for _, layer in layers_of)
+            yield self._node(bound, lambda corner=corner: self._score(corner), rank)  # type: ignore[misc]
+
+    def _score(self, corner: Corner) -> Iterator[Scores]:
+        self.tally.add("corners")
+        self.scored += 1
+        for scores in score_corner(self.tables, corner, self):
+            self.scored += 1
+            self.tally.add("bindings")
+            self.tally.add("combinations", scores.total)
+            self.tally.add("fitting", len(scores.latency))
+            yield scores
+
+    def ticks(self) -> float:
+        """Return the ticks above which no part may be busy in a design that wins."""
+        if self._objective_name != "latency" or self.limit is None:
+            return float("inf")
+        return self.limit[0] * _SLACK
+
+    def key(self, bound: Bound) -> Key:
+        """Return what is to be least."""
+        return self.objective(bound)
+
+    def hopeless(self, bound: Bound) -> bool:
+        """Say whether nothing with this bound can be better than the best so far, or than the cutoff."""
+        return self.limit is not None and not _below(self.objective(bound), self.limit)
+
+    def _evaluate(self, scores: Scores) -> None:
+        """Evaluate the combinations of a binding from the best down, as far as they can win."""
+        if not len(scores.latency):
+            return
+        columns = (scores.latency, scores.energy, scores.traffic)
+        keys = self.objective(columns)  # type: ignore[arg-type]
+        order = np.lexsort(tuple(reversed(keys)))
+        for row in order:
+            least = (float(columns[0][row]), float(columns[1][row]), float(columns[2][row]))
+            if self.hopeless(least):
+                return
+            choice = scores.choice(int(row))
+            latency = exact_ticks(self.setting, choice)
+            self.tally.add("evaluated")
+            if latency is None:
+                continue
+            found = Found(choice, (latency, least[1], least[2]))
+            self._keep(found)
+            if self.best_key is None or self.objective(found.cost) < self.best_key:
+                self.best = found
+
+    def _keep(self, found: Found) -> None:
+        """Keep a design among those that none dominates."""
+        if any(all(a <= b for a, b in zip(f.cost, found.cost, strict=True)) for f in self.front):
+            return
+        self.front = [f for f in self.front if not all(a <= b for a, b in zip(found.cost, f.cost, strict=True))]
+        self.front.append(found)
+
+
+def _below(key: Key, limit: Key) -> bool:
+    """Say whether a key is below a limit by more than rounding."""
+    for a, b in zip(key, limit, strict=True):
+        if a * _SLACK < b:
+            return True
+        if a > b * _SLACK:
+            return False
+    return False
+
+
+def exact_ticks(setting: Setting, choice: Choice) -> float | None:
+    """Return the latency of a group in ticks, dependences and fill included; None for a choice that cannot work.
+
+    Where an Einsum has other loops between the shared ones, tiles are finished only at the end of a block: the whole
+    work of a block, one Einsum after another, must then fit into the time of a block.
+    """
+    group, keep = group_binding(choice)
+    placed = {}
+    for name, bare in choice.placed.items():
+        full = Placed(bare.einsum, bare.part, bare.nest, bare.operands, keep.get(name, {}), {})
+        counts = {
+            (o.name, m): c for o in full.operands for m, c in count_accesses(full.nest, o, full.holders(o.name)).items()
+        }
+        placed[name] = Placed(full.einsum, full.part, full.nest, full.operands, full.keep, counts)
+    parts = {name: p.part.name for name, p in placed.items()}
+    binding = Binding(parts, keep, (group,), cycles_per_point=dict(setting.cycles_per_point))
+    layout = Layout(setting.design(binding), placed, ((group, group.einsums),))
+    try:
+        (lowered,) = lower_spatial(layout, setting.accounting).groups
+    except MappingError:
+        return None
+    bound = bound_group(lowered)
+    if any(choice.corner.layers[p.part.name].order in ("stream", "stationary") for p in placed.values()):
+        lead = next(iter(placed.values())).nest
+        blocks = prod(loop.bound for loop in lead.levels[0].loops[: len(choice.corner.frame.loops)])
+        work = sum(
+            float(amount / task.every / lowered.graph.resource[name].capacity)
+            for task in lowered.graph.tasks
+            for name, amount in task.occupancy.items()
+        )
+        if work * lowered.iterations / blocks > float(bound.latency) * _SLACK:
+            return None
+    return float(bound.latency)
