@@ -16,7 +16,6 @@ import numpy as np
 from arch_specs.model import Compute
 from einsum_cascades.ir import rank_of
 from simulator.actions import Action, action_energy, operations_on
-from simulator.fusion import recurrent_variables
 from simulator.layout import Placed
 from simulator.nest import BoundNest
 from simulator.search.nests import Frame, FusedGroup, axes, widest
@@ -36,7 +35,8 @@ class GroupBounds:
         self.group: FusedGroup = tables.group
         self.tensors = tables.tensors
         self.able = tables.able
-        self._lanes: dict[tuple[object, ...], int] = {}
+        self._ticks_of: dict[tuple[object, ...], float] = {}
+        self._busy: dict[tuple[object, ...], float] = {}
         self.energy = sum(self._operation_energy(name) for name in self.group.members)
 
     def least(self, unrollings: Mapping[str, tuple[str, ...]] | None = None, frame: Frame | None = None) -> Bound:
@@ -69,7 +69,7 @@ class GroupBounds:
     def _state_bytes(self, tensor: str, frame: Frame) -> float:
         """Return the bytes of a recurrent tensor of the group whose state fits into no memory but the outermost."""
         setting = self.setting
-        recurrent = recurrent_variables(setting.workload.cascade, tensor)
+        recurrent = setting.recurrent[tensor]
         if not recurrent:
             return 0.0
         (written,) = (o for o in setting.operands[tensor] if o.output)
@@ -100,6 +100,14 @@ class GroupBounds:
 
     def _least_busy(self, unrollings: Mapping[str, tuple[str, ...]] | None, frame: Frame | None) -> float:
         """Return the ticks of the busiest part under the binding that shares the work out best."""
+        tiles = frozenset((x.variable, x.tile) for x in frame.loops) if frame else None
+        key = (tuple(unrollings.items()) if unrollings is not None else None, tiles)
+        if key not in self._busy:
+            self._busy[key] = self._share_out(unrollings, frame)
+        return self._busy[key]
+
+    def _share_out(self, unrollings: Mapping[str, tuple[str, ...]] | None, frame: Frame | None) -> float:
+        """Return the ticks of the busiest part when all bindings are tried."""
         parts = self.setting.architecture.computes
         fixed = np.zeros(len(parts))
         free = []
@@ -126,19 +134,19 @@ class GroupBounds:
         return float(loads.max(axis=1).min())
 
     def _ticks(self, einsum: str, part: Compute, unrolling: tuple[str, ...] | None, frame: Frame | None) -> float:
-        variables = self.setting.einsums[einsum].variables
-        left = {v: self.setting.extents[rank_of(v)] for v in variables}
+        left = {v: self.setting.extents[rank_of(v)] for v in self.setting.einsums[einsum].variables}
+        points = prod(left.values())
         for loop in frame.loops if frame else ():
             if loop.variable in left:
                 left[loop.variable] = int(loop.tile)
         for v in self.group.batch:
             left[v] = 1
-        points = prod(self.setting.extents[rank_of(v)] for v in variables)
         key = (einsum, part.name, unrolling, *left.values())
-        if key not in self._lanes:
-            self._lanes[key] = _most_lanes(part, left, unrolling)
-        each = self.setting.cycles_each(einsum, part)
-        return float(points // self._lanes[key] * each) if each is not None else float("inf")
+        if key not in self._ticks_of:
+            each = self.setting.cycles_each(einsum, part)
+            assert each is not None
+            self._ticks_of[key] = float(points // _most_lanes(part, left, unrolling) * each)
+        return self._ticks_of[key]
 
     def _operation_energy(self, einsum: str) -> float:
         """Return the joules of an Einsum's operations on the part where they cost least."""

@@ -50,8 +50,11 @@ class CutSearch:
         """Yield the searches of all groups that were looked at."""
         yield from (s for s in self._searches.values() if s is not None)
 
-    def run(self, effort: int, cutoff: Key | None = None) -> None:
-        """Go on for `effort` more bindings; `cutoff` is a key that a design must be below to be of use."""
+    def run(self, effort: int, cutoff: Key | None = None, *, cut: bool = True) -> None:
+        """Go on for `effort` more steps; `cutoff` is a key that a design must be below to be of use.
+
+        Without `cut` only all Einsums as one group are searched, where they may be one.
+        """
         whole = self._search((0, len(self.names)))
         if whole is not None:
             whole.run(effort, cutoff)
@@ -60,7 +63,7 @@ class CutSearch:
             limit = min((k for k in (self.best_key, cutoff) if k is not None), default=None)
             if limit is not None and not OBJECTIVES[self.objective](self.bound)[0] * (1 + 1e-12) < limit[0]:
                 return
-        if self.objective != "edp":
+        if self.objective != "edp" and (cut or whole is None or not whole.is_open):
             self._cut(effort, cutoff)
 
     def _cut(self, effort: int, cutoff: Key | None) -> None:

@@ -14,15 +14,27 @@ import numpy as np
 from einsum_cascades.diagnostics import MappingError
 from simulator.bounds import bound_group
 from simulator.layout import Layout, Placed
-from simulator.mapping import Binding, FusionGroup
+from simulator.mapping import Binding, Buffer, FusionGroup
 from simulator.nest import count_accesses
 from simulator.search.bounds import GroupBounds
 from simulator.search.nests import ORDERS, Frame, FusedGroup, Layer, unrollings
 from simulator.search.setting import Setting
-from simulator.search.solve import Bound, Choice, Corner, Scores, Tables, score_corner
+from simulator.search.solve import (
+    Bindings,
+    Bound,
+    Bounded,
+    Choice,
+    Corner,
+    Scores,
+    Tables,
+    bind,
+    bound_binding,
+    in_place,
+    score,
+)
 from simulator.targets.spatial import lower_spatial
 
-__all__ = ["OBJECTIVES", "Found", "GroupSearch", "Key", "Tally", "group_binding"]
+__all__ = ["OBJECTIVES", "Found", "GroupSearch", "Key", "Tally", "group_binding", "group_buffers"]
 
 Key = tuple[float, ...]
 _SLACK = 1 + 1e-12  # two sums of the same terms may differ by this much
@@ -81,6 +93,16 @@ def group_binding(choice: Choice) -> tuple[FusionGroup, dict[str, dict[str, tupl
                 places[memory] = (*places.get(memory, ()), operand)
     iteration = tuple(loop.variable for loop in choice.corner.frame.loops)
     return FusionGroup(iteration, einsums=group.members), keep
+
+
+def group_buffers(setting: Setting, choice: Choice) -> dict[str, Buffer]:
+    """Return the tensors that share room in the limited memories, each being made in place of the one before."""
+    chains = in_place(setting, choice.corner.group)
+    keeps = {
+        m: {o for way in choice.residences for (_, o), ms in way.keep.items() if m in ms} for m in setting.capacities
+    }
+    shared = {m: tuple(c for c in chains if sum(t in names for t in c) > 1) for m, names in keeps.items()}
+    return {m: Buffer(shared=regions) for m, regions in shared.items() if regions}
 
 
 class GroupSearch:
@@ -147,10 +169,12 @@ class GroupSearch:
                 else:
                     self.tally.add("pruned")
 
-    def _node(self, bound: Bound, expand: Callable[[], Iterator[_Node | Scores]], rank: int = 0) -> _Node:
-        """Return a node; among nodes of equal objective those of lower `rank` come first."""
+    def _node(
+        self, bound: Bound, expand: Callable[[], Iterator[_Node | Scores]], rank: int = 0, *, dive: bool = False
+    ) -> _Node:
+        """Return a node; among nodes of equal objective those that `dive` come first, then those of lower `rank`."""
         key = self.objective(bound)
-        return _Node((key[0], rank, *key[1:]), next(self._serial), key, expand)
+        return _Node((float(f"{key[0]:.12g}"), not dive, rank, *key[1:]), next(self._serial), key, expand)
 
     def _unrollings(self) -> Iterator[_Node]:
         parts = self.setting.architecture.computes
@@ -180,17 +204,31 @@ class GroupSearch:
         for layers_of in itertools.product(*by_part):
             corner = Corner(self.group, frame, dict(layers_of))
             rank = sum(list(ORDERS).index(layer.order) for _, layer in layers_of)
-            yield self._node(bound, lambda corner=corner: self._score(corner), rank)  # type: ignore[misc]
+            yield self._node(bound, lambda corner=corner, rank=rank: self._bind(corner, rank), rank)  # type: ignore[misc]
 
-    def _score(self, corner: Corner) -> Iterator[Scores]:
+    def _bind(self, corner: Corner, rank: int) -> Iterator[_Node]:
         self.tally.add("corners")
         self.scored += 1
-        for scores in score_corner(self.tables, corner, self):
-            self.scored += 1
-            self.tally.add("bindings")
-            self.tally.add("combinations", scores.total)
-            self.tally.add("fitting", len(scores.latency))
-            yield scores
+        bindings = bind(self.tables, corner, self)
+        if bindings is not None:
+            yield self._node(bindings.bound, lambda: self._bound(bindings, rank), rank, dive=True)
+
+    def _bound(self, bindings: Bindings, rank: int) -> Iterator[_Node]:
+        """Yield the first of some bindings, bounded by where its tensors may be, and the rest of them."""
+        rest = bindings.rest
+        if rest is not None:
+            yield self._node(rest.bound, lambda: self._bound(rest, rank + 1), rank + 1)
+        bounded = bound_binding(self.tables, bindings)
+        if bounded is not None:
+            yield self._node(bounded.bound, lambda: self._score(bounded), rank, dive=True)
+
+    def _score(self, bounded: Bounded) -> Iterator[Scores]:
+        scores = score(self.tables, bounded)
+        self.scored += 1
+        self.tally.add("bindings")
+        self.tally.add("combinations", scores.total)
+        self.tally.add("fitting", len(scores.latency))
+        yield scores
 
     def ticks(self) -> float:
         """Return the ticks above which no part may be busy in a design that wins."""
@@ -260,7 +298,8 @@ def exact_ticks(setting: Setting, choice: Choice) -> float | None:
         }
         placed[name] = Placed(full.einsum, full.part, full.nest, full.operands, full.keep, counts)
     parts = {name: p.part.name for name, p in placed.items()}
-    binding = Binding(parts, keep, (group,), cycles_per_point=dict(setting.cycles_per_point))
+    buffers = group_buffers(setting, choice)
+    binding = Binding(parts, keep, (group,), buffers, cycles_per_point=dict(setting.cycles_per_point))
     layout = Layout(setting.design(binding), placed, ((group, group.einsums),))
     try:
         (lowered,) = lower_spatial(layout, setting.accounting).groups

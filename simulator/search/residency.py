@@ -17,7 +17,6 @@ from math import prod
 
 from einsum_cascades.ir import rank_of
 from simulator.capacity import live_words, shared_prefix
-from simulator.fusion import recurrent_variables
 from simulator.layout import REGISTERS, Placed
 from simulator.nest import BoundLoop, Operand
 from simulator.search.nests import FusedGroup
@@ -74,7 +73,7 @@ class Touch:
     @cached_property
     def recurrent(self) -> frozenset[str]:
         """The rank variables along which the tensor is made generation by generation."""
-        return recurrent_variables(self.setting.workload.cascade, self.tensor)
+        return self.setting.recurrent[self.tensor]
 
     def _own(self, placed: Placed) -> tuple[Operand, ...]:
         return tuple(o for o in placed.operands if o.name.rstrip("-") == self.tensor)

@@ -12,11 +12,11 @@ from einsum_cascades.diagnostics import MappingError, SpecError, suggest
 from simulator.accounting import Accounting, find_accounting
 from simulator.design import Design
 from simulator.evaluate import evaluate
-from simulator.mapping import Binding, FusionGroup, Nest
+from simulator.mapping import Binding, Buffer, FusionGroup, Nest
 from simulator.mapping_printer import print_mapping
 from simulator.report import Report
 from simulator.search.cuts import CutSearch
-from simulator.search.group import OBJECTIVES, Found, Key, Tally, group_binding
+from simulator.search.group import OBJECTIVES, Found, Key, Tally, group_binding, group_buffers
 from simulator.search.nests import divisors, nest_of
 from simulator.search.setting import Setting
 from simulator.workload import Workload
@@ -24,6 +24,7 @@ from simulator.workload import Workload
 __all__ = ["Options", "SearchResult", "search"]
 
 Say = Callable[[str], None]
+_CUT_AFTER = 256  # steps of a round from which on cuts are searched too, though the whole may still be one group
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ class _Progress:
                 key = self.best_key
                 if key is not None and not _may_win(cut, key):
                     continue
-                cut.run(share, key)
+                cut.run(share, key, cut=share >= _CUT_AFTER)
                 self._report()
                 if self._is_proven():
                     polished += self.tally.steps - before
@@ -270,12 +271,16 @@ def _design(setting: Setting, found: tuple[Found, ...]) -> Design:
     keep: dict[str, dict[str, tuple[str, ...]]] = {}
     nests: dict[str, Nest] = {}
     parts: dict[str, str] = {}
+    shared: dict[str, tuple[tuple[str, ...], ...]] = {}
     for f in found:
         group, kept = group_binding(f.choice)
         groups.append(group)
+        for memory, buffer in group_buffers(setting, f.choice).items():
+            shared[memory] = (*shared.get(memory, ()), *buffer.shared)
         keep |= kept
         nests |= {name: nest_of(f.choice.corner.group, placed) for name, placed in f.choice.placed.items()}
         parts |= {name: placed.part.name for name, placed in f.choice.placed.items()}
     ordered = {name: keep[name] for name in setting.einsums if name in keep}
-    binding = Binding(parts, ordered, tuple(groups), cycles_per_point=dict(setting.cycles_per_point))
+    buffers = {memory: Buffer(shared=regions) for memory, regions in shared.items()}
+    binding = Binding(parts, ordered, tuple(groups), buffers, cycles_per_point=dict(setting.cycles_per_point))
     return setting.design(binding, nests)

@@ -16,6 +16,7 @@ from einsum_cascades.ir import Einsum
 from simulator.accounting import Accounting
 from simulator.actions import Action, action_energy, operations_on
 from simulator.design import Design
+from simulator.fusion import recurrent_variables
 from simulator.layout import REGISTERS, Placed, operands
 from simulator.mapping import Binding
 from simulator.mapping import Mapping as LoopMapping
@@ -120,6 +121,15 @@ class Setting:
 
     def cycles_each(self, einsum: str, part: Compute) -> Fraction | None:
         """Return the cycles of one point of an Einsum on a part; None where the part lacks an operation."""
+        return self._cycles[einsum, part.name]
+
+    @cached_property
+    def _cycles(self) -> dict[tuple[str, str], Fraction | None]:
+        return {
+            (e, part.name): self._count_cycles(e, part) for e in self.einsums for part in self.architecture.computes
+        }
+
+    def _count_cycles(self, einsum: str, part: Compute) -> Fraction | None:
         bare = Placed(self.einsums[einsum], part, BoundNest(()), (), {}, {})
         cycles = [(part.cycles(name), count) for name, count in operations_on(bare).items()]
         if any(each is None for each, _ in cycles):
@@ -127,6 +137,12 @@ class Setting:
         if einsum in self.cycles_per_point:
             return Fraction(self.cycles_per_point[einsum])
         return sum((each * count for each, count in cycles if each is not None), Fraction(0))
+
+    @cached_property
+    def recurrent(self) -> dict[str, frozenset[str]]:
+        """The rank variables along which each tensor is made generation by generation."""
+        cascade = self.workload.cascade
+        return {t.name: recurrent_variables(cascade, t.name) for t in cascade.tensors}
 
     def work_cost(self, placed: Placed) -> Vector:
         """Return the cost of an Einsum's operations on its part."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Protocol
@@ -21,7 +21,19 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Bound", "Choice", "Corner", "Limit", "Scores", "Tables", "score_corner"]
+__all__ = [
+    "Bindings",
+    "Bound",
+    "Bounded",
+    "Choice",
+    "Corner",
+    "Limit",
+    "Scores",
+    "Tables",
+    "bind",
+    "bound_binding",
+    "score",
+]
 
 Bound = tuple[float, float, float]  # latency in ticks, energy in joules, traffic in bytes
 
@@ -34,9 +46,6 @@ class Limit(Protocol):
 
     def key(self, bound: Bound) -> tuple[float, ...]:
         """Return what is to be least."""
-
-    def hopeless(self, bound: Bound) -> bool:
-        """Say whether nothing with this bound can be better than the best."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +75,16 @@ class Scores:
     traffic: Array
     which: NDArray[np.int64]
     total: int
-    corner: Corner
-    placed: dict[str, Placed]
-    options: tuple[list[Residence], ...]
+    bounded: Bounded
 
     def choice(self, row: int) -> Choice:
         """Return what a row stands for."""
         inner = int(self.which[row])
         digits = []
-        for ways in reversed(self.options):
+        for ways in reversed(self.bounded.options):
             inner, digit = divmod(inner, len(ways))
             digits.append(ways[digit])
-        return Choice(self.corner, self.placed, tuple(reversed(digits)))
+        return Choice(self.bounded.corner, self.bounded.placed, tuple(reversed(digits)))
 
 
 class Tables:
@@ -87,6 +94,7 @@ class Tables:
         self.setting = setting
         self.group = group
         self.tensors = _tensors(setting, group)
+        self.in_place = in_place(setting, group)
         self.able = {name: setting.able(name) for name in group.members}
         self._placed: dict[tuple[Frame, str, str, Layer], Placed | None] = {}
         self._ways: dict[tuple[object, ...], list[Residence]] = {}
@@ -107,6 +115,30 @@ class Tables:
         return self._ways[key]
 
 
+def in_place(setting: Setting, group: FusedGroup) -> tuple[tuple[str, ...], ...]:
+    """Return chains of tensors of a group of which each is made in place of the one before.
+
+    That may be where an Einsum reads a tensor that only the group knows, element by element of what it makes, and no
+    later Einsum reads it.
+    """
+    chains: list[tuple[str, ...]] = []
+    tensors = _tensors(setting, group)
+    for name in group.members:
+        written = frozenset(setting.einsums[name].output.variables)
+        chain: tuple[str, ...] = (name,)
+        for operand in setting.operands[name]:
+            members, crosses = tensors[operand.name.rstrip("-")]
+            last = members[-1] == name and not operand.output and not crosses
+            if last and operand.variables == written and not operand.name.endswith("-"):
+                before = next((c for c in chains if c[-1] == operand.name), None)
+                if before is not None:
+                    chains.remove(before)
+                    chain = (*before, name)
+                    break
+        chains.append(chain)
+    return tuple(chain for chain in chains if len(chain) > 1)
+
+
 def _tensors(setting: Setting, group: FusedGroup) -> dict[str, tuple[tuple[str, ...], bool]]:
     """Return, for each tensor that a group touches, the members that do, and whether it crosses the group's borders."""
     outputs = {t.name for t in setting.workload.cascade.outputs}
@@ -123,60 +155,88 @@ def _tensors(setting: Setting, group: FusedGroup) -> dict[str, tuple[tuple[str, 
     return found
 
 
-def score_corner(tables: Tables, corner: Corner, limit: Limit) -> Iterator[Scores]:
-    """Yield the scores of each binding of a corner, the one with the least work first, as far as it may win.
+@dataclass(frozen=True)
+class Bindings:
+    """The bindings of a corner from position `start` on, the one with the least work first."""
 
-    Left out are bindings that keep a part busy for longer than `limit` allows, and those of which it says that even
-    their least latency, energy and traffic, each by itself, cannot win; it is asked anew before each.
-    """
+    corner: Corner
+    picked: tuple[tuple[dict[str, Placed], tuple[float, ...]], ...]
+    start: int = 0
+
+    @property
+    def bound(self) -> Bound:
+        """What none of them is below."""
+        return _bound(self.picked[self.start][1])
+
+    @property
+    def rest(self) -> Bindings | None:
+        """All but the first; None where there are no more."""
+        return replace(self, start=self.start + 1) if self.start + 1 < len(self.picked) else None
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """One binding with the ways to keep each tensor, and what it costs at the least."""
+
+    corner: Corner
+    placed: dict[str, Placed]
+    base: tuple[float, ...]
+    options: tuple[list[Residence], ...]
+
+    @property
+    def bound(self) -> Bound:
+        """The least of each cost that it can have."""
+        columns = (map(min, zip(*(way.cost for way in ways), strict=True)) for ways in self.options)
+        return _bound(tuple(sum(column) for column in zip(self.base, *columns, strict=True)))
+
+
+def bind(tables: Tables, corner: Corner, limit: Limit) -> Bindings | None:
+    """Return the bindings of a corner that keep no part busy for longer than `limit` allows; None where none does."""
     picked = sorted(_bindings(tables, corner, limit.ticks()), key=lambda found: limit.key(_bound(found[1])))
-    for placed, base in picked:
-        if limit.hopeless(_bound(base)):
-            return
-        options = tuple(
-            tables.ways(corner, tensor, tuple(placed[m] for m in members))
-            for tensor, (members, _) in tables.tensors.items()
-        )
-        total = prod(len(ways) for ways in options)
-        if total and not limit.hopeless(_least(base, options)):
-            yield _score(tables.setting, corner, placed, base, options)
+    return Bindings(corner, tuple(picked)) if picked else None
 
 
-def _score(
-    setting: Setting,
-    corner: Corner,
-    placed: dict[str, Placed],
-    base: tuple[float, ...],
-    options: tuple[list[Residence], ...],
-) -> Scores:
-    """Return the sums of every combination of residences, those that do not fit left out."""
+def bound_binding(tables: Tables, bindings: Bindings) -> Bounded | None:
+    """Return the first of some bindings with what it can cost; None where some tensor has no place to be."""
+    placed, base = bindings.picked[bindings.start]
+    options = tuple(
+        tables.ways(bindings.corner, tensor, tuple(placed[m] for m in members))
+        for tensor, (members, _) in tables.tensors.items()
+    )
+    return Bounded(bindings.corner, placed, base, options) if all(options) else None
+
+
+def score(tables: Tables, bounded: Bounded) -> Scores:
+    """Return the sums of every combination of residences, those that do not fit left out.
+
+    A tensor that is made in place of another shares its room: of a chain of such tensors the largest counts.
+    """
+    setting = tables.setting
     names = tuple(setting.capacities)
+    chains = tables.in_place
     capacity = np.array([setting.capacities[name] for name in names])
-    costs, held = np.array([base]), np.zeros((1, len(names)))
+    costs = np.array([bounded.base])
+    held = np.zeros((1, 1 + len(chains), len(names)))
     which = np.zeros(1, dtype=np.int64)
-    for ways in options:
+    for tensor, ways in zip(tables.tensors, bounded.options, strict=True):
         more = np.array([way.cost for way in ways])
         there = np.array([[way.held.get(name, 0.0) for name in names] for way in ways])
         costs = (costs[:, None, :] + more[None, :, :]).reshape(-1, costs.shape[1])
-        held = (held[:, None, :] + there[None, :, :]).reshape(-1, held.shape[1])
+        held = np.repeat(held, len(ways), axis=0)
+        there = np.tile(there, (len(which), 1))
+        chain = next((i for i, tensors in enumerate(chains, 1) if tensor in tensors), 0)
+        held[:, chain] = np.maximum(held[:, chain], there) if chain else held[:, 0] + there
         which = (which[:, None] * len(ways) + np.arange(len(ways))[None, :]).reshape(-1)
         # What does not fit now never will, as nothing gives room back.
-        fits = (held <= capacity).all(axis=1)
+        fits = (held.sum(axis=1) <= capacity).all(axis=1)
         costs, held, which = costs[fits], held[fits], which[fits]
-    total = prod(len(ways) for ways in options)
+    total = prod(len(ways) for ways in bounded.options)
     latency = costs[:, FIRST_RESOURCE:].max(axis=1)
-    return Scores(latency, costs[:, ENERGY], costs[:, TRAFFIC], which, total, corner, placed, options)
+    return Scores(latency, costs[:, ENERGY], costs[:, TRAFFIC], which, total, bounded)
 
 
 def _bound(cost: tuple[float, ...]) -> Bound:
     return max(cost[FIRST_RESOURCE:]), cost[ENERGY], cost[TRAFFIC]
-
-
-def _least(base: tuple[float, ...], options: tuple[list[Residence], ...]) -> Bound:
-    """Return the least of each cost that a binding can have."""
-    columns = zip(base, *(map(min, zip(*(way.cost for way in ways), strict=True)) for ways in options), strict=True)
-    least = [sum(column) for column in columns]
-    return _bound(tuple(least))
 
 
 def _bindings(
