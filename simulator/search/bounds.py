@@ -49,6 +49,13 @@ class GroupBounds:
         per_byte = setting.least_joules_per_byte(outermost.name)
         return ticks, self.energy + traffic * per_byte, traffic
 
+    def work(self, unrollings: Mapping[str, tuple[str, ...]]) -> float:
+        """Return the ticks of all Einsums, each on the part where it takes least."""
+        return sum(
+            min((self._ticks(m, part, unrollings[part.name], None) for part in self.able[m]), default=0.0)
+            for m in self.group.members
+        )
+
     def _least_bytes(self, tensor: str, frame: Frame | None) -> float:
         """Return the bytes of a tensor that cross the outermost memory at the least."""
         members, crosses = self.tensors[tensor]

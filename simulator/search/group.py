@@ -123,6 +123,7 @@ class GroupSearch:
         self.scored = 0
         self._serial = itertools.count()
         self._heap: list[_Node] = []
+        self._seen: set[int] = set()
         least = self.bounds.least()
         self.root = self.objective(least)
         if all(x < float("inf") for x in self.root):
@@ -176,51 +177,74 @@ class GroupSearch:
         key = self.objective(bound)
         return _Node((float(f"{key[0]:.12g}"), not dive, rank, *key[1:]), next(self._serial), key, expand)
 
+    # Where bounds are equal, designs are taken by the sum of three ranks: how much work the unrolling makes, how much
+    # traffic the frame, how unusual the order; so that few steps see some of everything.
+
     def _unrollings(self) -> Iterator[_Node]:
         parts = self.setting.architecture.computes
-        for orders in itertools.product(*(unrollings(self.setting, self.group, part) for part in parts)):
-            chosen = {part.name: order for part, order in zip(parts, orders, strict=True)}
-            self.tally.add("unrollings")
-            yield self._node(self.bounds.least(chosen), lambda chosen=chosen: self._frames(chosen))  # type: ignore[misc]
+        products = itertools.product(*(unrollings(self.setting, self.group, part) for part in parts))
+        chosen = [{part.name: order for part, order in zip(parts, orders, strict=True)} for orders in products]
+        self.tally.add("unrollings", len(chosen))
+        for rank, each in enumerate(sorted(chosen, key=self.bounds.work)):
+            bound = self.bounds.least(each)
+            yield self._node(bound, lambda each=each, rank=rank: self._frames(each, rank), rank)  # type: ignore[misc]
 
-    def _frames(self, chosen: Mapping[str, tuple[str, ...]]) -> Iterator[_Node]:
-        for frame in self.group.frames(self.setting.extents):
-            self.tally.add("frames")
-            yield self._node(self.bounds.least(chosen, frame), lambda frame=frame: self._orders(chosen, frame))  # type: ignore[misc]
+    def _frames(self, chosen: Mapping[str, tuple[str, ...]], rank: int) -> Iterator[_Node]:
+        frames = [(self.bounds.least(chosen, frame), frame) for frame in self.group.frames(self.setting.extents)]
+        self.tally.add("frames", len(frames))
+        for number, (bound, frame) in enumerate(sorted(frames, key=lambda pair: pair[0][2]), rank):
+            yield self._order_node((chosen, frame), bound, number, 0)
 
-    def _orders(self, chosen: Mapping[str, tuple[str, ...]], frame: Frame) -> Iterator[_Node]:
-        """Yield a node for each order of the loops inside, leaving out those that make the same nests."""
-        bound = self.bounds.least(chosen, frame)
-        by_part = []
-        for part, order in chosen.items():
-            layers: dict[object, Layer] = {}
-            for name in ORDERS:
-                layer = Layer(order, name)
-                members = [m for m in self.group.members if any(p.name == part for p in self.tables.able[m])]
-                compute = next(c for c in self.setting.architecture.computes if c.name == part)
-                placed = [self.tables.placed(frame, m, compute, layer) for m in members]
-                layers.setdefault(tuple(p.nest if p else None for p in placed), layer)
-            by_part.append([(part, layer) for layer in layers.values()])
-        for layers_of in itertools.product(*by_part):
-            corner = Corner(self.group, frame, dict(layers_of))
-            rank = sum(list(ORDERS).index(layer.order) for _, layer in layers_of)
-            yield self._node(bound, lambda corner=corner, rank=rank: self._bind(corner, rank), rank)  # type: ignore[misc]
+    def _order_node(
+        self, where: tuple[Mapping[str, tuple[str, ...]], Frame], bound: Bound, rank: int, unusual: int
+    ) -> _Node:
+        return self._node(bound, lambda: self._orders(where, bound, rank, unusual), rank + unusual)
 
-    def _bind(self, corner: Corner, rank: int) -> Iterator[_Node]:
+    def _orders(
+        self, where: tuple[Mapping[str, tuple[str, ...]], Frame], bound: Bound, rank: int, unusual: int
+    ) -> Iterator[_Node]:
+        """Yield a node for each choice of orders that is `unusual`, and one for all those that are more so."""
+        chosen, frame = where
+        names = list(ORDERS)
+        for picked in itertools.product(range(len(names)), repeat=len(chosen)):
+            if sum(picked) != unusual:
+                continue
+            layers = {part: Layer(order, names[i]) for (part, order), i in zip(chosen.items(), picked, strict=True)}
+            corner = Corner(self.group, frame, layers)
+            if self._is_new(corner):
+                bind_corner = lambda corner=corner: self._bind(corner, rank + unusual) # noqa: E731
+                yield self._node(bound, bind_corner, rank + unusual, dive=True)
+        if unusual < (len(names) - 1) * len(chosen):
+            yield self._order_node(where, bound, rank, unusual + 1)
+
+    def _is_new(self, corner: Corner) -> bool:
+        """Say whether no corner of the same frame and unrolling had the same nests."""
+        nests = []
+        for name in self.group.members:
+            for part in self.tables.able[name]:
+                placed = self.tables.placed(corner.frame, name, part, corner.layers[part.name])
+                nests.append(placed.nest if placed else None)
+        key = hash((corner.frame, *(layer.unrolling for layer in corner.layers.values()), *nests))
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+    def _bind(self, corner: Corner, rank: int) -> Iterator[_Node | Scores]:
         self.tally.add("corners")
         self.scored += 1
         bindings = bind(self.tables, corner, self)
         if bindings is not None:
-            yield self._node(bindings.bound, lambda: self._bound(bindings, rank), rank, dive=True)
+            yield from self._bound(bindings, rank)
 
-    def _bound(self, bindings: Bindings, rank: int) -> Iterator[_Node]:
-        """Yield the first of some bindings, bounded by where its tensors may be, and the rest of them."""
+    def _bound(self, bindings: Bindings, rank: int) -> Iterator[_Node | Scores]:
+        """Score the first of some bindings if it may win, and yield a node for the rest of them."""
         rest = bindings.rest
         if rest is not None:
             yield self._node(rest.bound, lambda: self._bound(rest, rank + 1), rank + 1)
         bounded = bound_binding(self.tables, bindings)
-        if bounded is not None:
-            yield self._node(bounded.bound, lambda: self._score(bounded), rank, dive=True)
+        if bounded is not None and not self.hopeless(bounded.bound):
+            yield from self._score(bounded)
 
     def _score(self, bounded: Bounded) -> Iterator[Scores]:
         scores = score(self.tables, bounded)

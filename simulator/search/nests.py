@@ -26,11 +26,11 @@ __all__ = ["ORDERS", "Frame", "FusedGroup", "divisors", "fuse", "place", "unroll
 # output, `sum` those that are reduced; what stands before the bar is outside the first buffer.
 ORDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "output": ((), ("shared", "out", "sum")),
-    "input": ((), ("shared", "sum", "out")),
     "rows": (("shared",), ("out", "sum")),
-    "rows_input": (("shared",), ("sum", "out")),
     "stream": (("common",), ("shared", "out", "sum")),
+    "input": ((), ("shared", "sum", "out")),
     "stationary": ((), ("common", "shared", "out", "sum")),
+    "rows_input": (("shared",), ("sum", "out")),
 }
 
 
@@ -189,7 +189,7 @@ def _nest(setting: Setting, group: FusedGroup, frame: Frame, einsum: str, part: 
     unrolled = {v: widest(left[v], width) for v, width in zip(chosen, axes(part), strict=False)}
     shared = [loop.variable for loop in frame.loops if loop.variable in left]
     rest = [v for v in variables if v not in shared]
-    output = setting.einsums[einsum].output.variables
+    output = setting.outputs[einsum]
     kinds = {
         "shared": shared,
         "out": [v for v in rest if v in output],

@@ -60,6 +60,11 @@ class Setting:
         return {e.name: e for e in self.workload.cascade.extended}
 
     @cached_property
+    def outputs(self) -> dict[str, tuple[str, ...]]:
+        """The rank variables of what each Einsum makes."""
+        return {name: einsum.output.variables for name, einsum in self.einsums.items()}
+
+    @cached_property
     def operands(self) -> dict[str, tuple[Operand, ...]]:
         """What each Einsum reads and writes."""
         return {name: operands(self.workload.cascade, einsum) for name, einsum in self.einsums.items()}
