@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "verify": ("studies.commands_language", "verify_command", "Run a cascade against its reference, or another."),
     "draw": ("studies.commands_language", "draw_command", "Draw a cascade, coloured by pass."),
     "eval": ("studies.commands_eval", "eval_command", "Evaluate one design: a cascade on an architecture."),
+    "search": ("studies.commands_search", "search_command", "Find the best mapping of a cascade on an architecture."),
     "study": ("studies.commands_study", "study_command", "Run one paper's analysis: table, figures, card."),
 }
 

@@ -212,7 +212,7 @@ class GroupSearch:
             layers = {part: Layer(order, names[i]) for (part, order), i in zip(chosen.items(), picked, strict=True)}
             corner = Corner(self.group, frame, layers)
             if self._is_new(corner):
-                bind_corner = lambda corner=corner: self._bind(corner, rank + unusual) # noqa: E731
+                bind_corner = lambda corner=corner: self._bind(corner, rank + unusual)  # noqa: E731
                 yield self._node(bound, bind_corner, rank + unusual, dive=True)
         if unusual < (len(names) - 1) * len(chosen):
             yield self._order_node(where, bound, rank, unusual + 1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from arch_specs.cost import chip_area
 from arch_specs.model import Architecture
 from einsum_cascades.diagnostics import MappingError, SpecError, suggest
 from simulator.accounting import Accounting, find_accounting
@@ -31,9 +32,9 @@ _CUT_AFTER = 256  # steps of a round from which on cuts are searched too, though
 class Options:
     """What is sought and how hard.
 
-    `objective` is latency, energy, traffic or edp; `effort` bounds the steps (corners looked at, bindings scored) while
-    nothing is proven, `polish` those after that, which choose among equals; `cycles_per_point` fixes the cycles that a
-    point of an Einsum takes.
+    `objective` is latency, energy, traffic, edp or area; `effort` bounds the steps (corners looked at, bindings
+    scored) while nothing is proven, `polish` those after that, which choose among equals; `cycles_per_point` fixes the
+    cycles that a point of an Einsum takes.
     """
 
     objective: str = "latency"
@@ -47,9 +48,9 @@ class Options:
 class SearchResult:
     """The best design found, what it costs, and how sure that is.
 
-    `bound` is a value of the objective that no design of the space is below; `gap` what the design is above it,
-    relative; `space` counts what was covered; `pareto` holds designs of which none is better than another in latency,
-    energy and traffic at once, among those that were evaluated.
+    `bound` is a value of the objective (for area, the latency) that no design of the space is below; `gap` what the
+    design is above it, relative; `space` counts what was covered; `pareto` holds designs of which none is better than
+    another in latency, energy and traffic at once, among those that were evaluated.
     """
 
     design: Design
@@ -84,6 +85,7 @@ class SearchResult:
         ]
         return self.report.to_json() | {
             "objective": self.objective,
+            "area_um2": sum(chip_area(self.design.architecture).values()),
             "mapping": self.mapping_text,
             "evaluated": self.space.get("evaluated", 0),
             "bound": self.bound,
@@ -115,8 +117,11 @@ def search(
     Raises MappingError when nothing of the space fits, SpecError for an unknown objective.
     """
     options = options or Options()
+    if options.objective == "area":
+        # All mappings of one machine have its area; among equals the fastest.
+        return replace(search(workload, architecture, replace(options, objective="latency"), say), objective="area")
     if options.objective not in OBJECTIVES:
-        hint = suggest(options.objective, OBJECTIVES) or f"objectives are {', '.join(OBJECTIVES)}"
+        hint = suggest(options.objective, OBJECTIVES) or f"objectives are {', '.join(OBJECTIVES)}, area"
         raise SpecError(f"unknown objective '{options.objective}'; {hint}")
     accounting = options.accounting
     charged = find_accounting(accounting) if isinstance(accounting, str) else accounting
