@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "verify": ("studies.commands_language", "verify_command", "Run a cascade against its reference, or another."),
     "draw": ("studies.commands_language", "draw_command", "Draw a cascade, coloured by pass."),
     "eval": ("studies.commands_eval", "eval_command", "Evaluate one design: a cascade on an architecture."),
+    "gna": ("studies.commands_gna", "gna_command", "Count the tiles of a neighborhood mask; search for better ones."),
     "study": ("studies.commands_study", "study_command", "Run one paper's analysis: table, figures, card."),
 }
 
