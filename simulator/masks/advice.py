@@ -1,8 +1,8 @@
 """Why a mask is not block-sparse under a pair of tiles, and the nearest window, stride or tiles that are.
 
 A visited tile needs no mask where all its queries share one window and the window begins and ends on the grid of KV
-tiles. That holds along a dimension if the Q tile divides the stride, and the KV tile divides the window, the offset
-floor(w / 2) - floor(s / 2) and the extent of a dilation group (the last two only for keys on a fixed grid).
+tiles. That holds along a dimension if the Q tile divides the stride, and the KV tile divides window, stride, the
+offset floor(w / 2) - floor(s / 2) and the length of each dilation group; or if the window is the whole group.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from simulator.masks.windows import Window
 
 __all__ = ["Advice", "Change", "advise", "find_reasons"]
 
-_SCANNED = 512  # values of one parameter that are tried one by one; beyond, those that meet the four conditions
+_SCANNED = 512  # values of one parameter that are tried one by one; beyond, those that meet the conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,8 @@ def _reasons_along(window: Window, q: int, kv: int) -> Iterator[str]:
         yield f"the Q tile {q} does not divide the stride {window.stride}, so its queries differ in their windows"
     if window.width % kv:
         yield f"the KV tile {kv} does not divide the window {window.width}"
+    if window.stride % kv and not window.stride % q:
+        yield f"windows step off the grid: the KV tile {kv} does not divide the stride {window.stride}"
     if offset % kv:
         yield f"windows begin off the grid: the KV tile {kv} does not divide floor(w/2) - floor(s/2) = {offset}"
     for length, _ in window.groups():
@@ -131,8 +133,9 @@ def _meets_conditions(window: Window, q: int, kv: int) -> bool:
     lengths = [length for length, _ in window.groups()]
     if all(length == window.width for length in lengths) and not window.causal:
         return True
-    parts = (window.stride % q, window.width % kv, (window.width // 2 - window.stride // 2) % kv)
-    return not window.causal and not any(parts) and not any(length % kv for length in lengths)
+    offset = window.width // 2 - window.stride // 2
+    parts = (window.stride % q, window.stride % kv, window.width % kv, offset % kv, *(n % kv for n in lengths))
+    return not window.causal and not any(parts)
 
 
 def _widths(window: Window) -> Iterator[int]:
