@@ -61,6 +61,7 @@ def _pair(q_tile: str | None, kv_tile: str | None) -> Pair | None:
 
 def _choose_tiles(windows: tuple[Window, ...], tiles: Pair | None, backend: Backend | None, head_dim: int) -> Pair:
     """Return the tiles given, once the backend is known to have them; else its best for the mask."""
+    from simulator.masks.estimate import estimate_speedup
     from simulator.masks.gna import check_tiles, count_windows
     from simulator.masks.tiles import check_tiles_of_backend
 
@@ -73,8 +74,13 @@ def _choose_tiles(windows: tuple[Window, ...], tiles: Pair | None, backend: Back
     legal = backend.tiles(len(windows), head_dim)
     if not legal:
         check_tiles_of_backend(backend, (1,) * len(windows), (1,) * len(windows), head_dim)
-    counted = [(pair, count_windows(windows, *pair)) for pair in legal]
-    return max(counted, key=lambda one: (one[1].block_sparse, one[1].speedup_sim_mean, one[1].speedup_sim_max))[0]
+    tax = _mask_tax(backend, len(windows))
+
+    def quality(pair: Pair) -> tuple[float, float]:
+        counts = count_windows(windows, *pair)
+        return estimate_speedup(counts, tax, dynamic=backend.dynamic), counts.speedup_sim_max
+
+    return max(legal, key=quality)
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -162,7 +168,9 @@ def _describe(
     from simulator.masks.schedule import compare_makespans, count_histogram, count_keys
 
     counts = count_windows(windows, *tiles, options["extra_kv"])
-    rank, tax = len(windows), _mask_tax(backend, len(windows))
+    others = backend.tiles(len(windows), options["head_dim"]) if backend else ()
+    tax, dynamic = _mask_tax(backend, len(windows)), bool(backend and backend.dynamic)
+    advice = advise(windows, *tiles, others, dynamic=dynamic)
     rows = counts.visited_tiles * _rows(tiles[0]) * _rows(tiles[1])
     back = count_keys(windows, *tiles)
     shared = {"workers": options["workers"], "copies": options["heads"], "extra_kv": options["extra_kv"]}
@@ -185,15 +193,15 @@ def _describe(
             "sim_max": counts.speedup_sim_max,
             "sim_mean": counts.speedup_sim_mean,
             "makespan": compare_makespans(windows, *tiles, **shared),
-            "predicted": estimate_speedup(counts, tax),
+            "predicted": estimate_speedup(counts, tax, dynamic=dynamic),
         },
-        "mask_tax": 1.0 if counts.block_sparse else tax,
-        "block_sparse": counts.block_sparse,
+        "mask_tax": tax if advice.reasons else 1.0,
+        "block_sparse": not advice.reasons,
         "histogram": {str(n): many for n, many in count_histogram(windows, *tiles, options["extra_kv"]).items()},
         "backward": {"kv_tiles": back.kv_tiles, "max_tiles": back.max_tiles, "min_tiles": back.min_tiles},
         "q_tile": tiles[0],
         "kv_tile": tiles[1],
-        "advice": advise(windows, *tiles, backend.tiles(rank, options["head_dim"]) if backend else ()).lines,
+        "advice": advice.lines,
         "natten_kwargs": natten_arguments(windows, *tiles, backend),
     }
 

@@ -25,14 +25,32 @@ BLACKWELL = load_backend("blackwell").tiles(3)
 ONE, ZERO = (1, 1, 1), (0, 0, 0)
 
 
+def needs_no_mask(windows, q_tile, kv_tile, dynamic):
+    """By a walk over all queries of each Q tile: one window, and all keys of its KV tiles in it."""
+    for window, q, kv in zip(windows, q_tile, kv_tile, strict=True):
+        for length, _ in window.groups():
+            for first in range(0, length, q):
+                spans = {window.span(length, p) for p in range(first, min(first + q, length))}
+                start, end = next(iter(spans))
+                corner = start if dynamic else start // kv * kv
+                reached = min(length, corner + -(-(end - corner) // kv) * kv)
+                if len(spans) > 1 or (corner, reached) != (start, end):
+                    return False
+    return True
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
 @settings(max_examples=100, deadline=None)
-@given(maps)
-def test_reasons_are_given_where_a_mask_is_needed_and_advice_removes_it(case):
+@given(case=maps)
+def test_reasons_are_given_where_a_mask_is_needed_and_advice_removes_it(dynamic, case):
     windows = make_windows(*case[:5])
-    found = advise(windows, *case[5:])
-    assert (not found.reasons) == count_tiles(*case).block_sparse == (not list(find_reasons(windows, *case[5:])))
+    found = advise(windows, *case[5:], dynamic=dynamic)
+    assert (not found.reasons) == needs_no_mask(windows, *case[5:], dynamic)
+    assert found.reasons == tuple(find_reasons(windows, *case[5:], dynamic=dynamic))
+    if not dynamic:
+        assert (not found.reasons) == count_tiles(*case).block_sparse
     for change in found.changes:
-        assert change.counts.block_sparse
+        assert needs_no_mask(change.windows, change.q_tile, change.kv_tile, dynamic)
         assert all(new.extent == old.extent for new, old in zip(change.windows, windows, strict=True))
 
 
