@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["gna_command"]
 
+_MOST_ITEMS = 1 << 21  # Q tiles of all heads whose makespan is found; beyond, it is the mean but for a wave
 _GPU = {"blackwell": "b200", "hopper": "h100"}  # whose mask tax a backend's kernel has
 
 
@@ -29,7 +30,7 @@ def parse_numbers(option: str, text: str) -> tuple[int, ...]:
     (30, 48, 80)
     """
     words = text.replace("x", ",").split(",")
-    if not all(word.strip().isascii() and word.strip().isdigit() and len(word.strip()) < 10 for word in words):
+    if not all(word.strip().isascii() and word.strip().isdigit() and len(word.strip()) <= 10 for word in words):
         raise SpecError(
             Problem(f"{option} is whole numbers, one for each dimension, found '{text}'", hint="write e.g. 30,48,80")
         )
@@ -173,6 +174,7 @@ def _describe(
     advice = advise(windows, *tiles, others, dynamic=dynamic)
     rows = counts.visited_tiles * _rows(tiles[0]) * _rows(tiles[1])
     back = count_keys(windows, *tiles)
+    items = options["heads"] * max(counts.dense_q_tiles, counts.q_tiles)
     shared = {"workers": options["workers"], "copies": options["heads"], "extra_kv": options["extra_kv"]}
     return {
         "allowed_pairs": counts.allowed_pairs,
@@ -192,7 +194,7 @@ def _describe(
             "flop": counts.speedup_flop,
             "sim_max": counts.speedup_sim_max,
             "sim_mean": counts.speedup_sim_mean,
-            "makespan": compare_makespans(windows, *tiles, **shared),
+            "makespan": compare_makespans(windows, *tiles, **shared) if items <= _MOST_ITEMS else None,
             "predicted": estimate_speedup(counts, tax, dynamic=dynamic),
         },
         "mask_tax": tax if advice.reasons else 1.0,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from heapq import nsmallest
 from math import prod
 
 from simulator.masks.gna import GnaCounts, count_windows
@@ -20,8 +19,10 @@ from simulator.masks.windows import Window
 
 __all__ = ["Advice", "Change", "advise", "find_reasons"]
 
-_SCANNED = 512  # values of one parameter that are tried one by one; beyond, those that meet the conditions
-_MULTIPLES = 128  # multiples of a tile that are tried for the window and for the stride where both change
+# How far the advice looks for another value: so many on either side, so many multiples of a tile on either side.
+_SCANNED = 256
+_MULTIPLES = 64
+_COUNTED = 1024  # Q tiles of a dimension up to which a candidate is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +173,15 @@ class _Tiling:
 
     def nearest_window(self, window: Window) -> Window | None:
         """Return the window of the nearest width that fits, of two equally near the wider."""
-        legal = range(max(2, window.stride), window.extent // window.dilation + 1)
-        widths = sorted(legal, key=lambda width: (abs(width - window.width), -width))
+        least, most = max(2, window.stride), window.extent // window.dilation
+        near = _outward(window.width, least, most, larger_first=True)
+        widths = (*near, *(w for w in (*_multiples_near(self.kv, window.width, most), most) if w >= least))
         return self._first(replace(window, width=width) for width in widths)
 
     def nearest_stride(self, window: Window) -> Window | None:
         """Return the window of the nearest stride that fits, of two equally near the smaller."""
-        strides = sorted(range(1, window.width + 1), key=lambda stride: (abs(stride - window.stride), stride))
+        near = _outward(window.stride, 1, window.width, larger_first=False)
+        strides = (*near, *_multiples_near(self.q, window.stride, window.width))
         return self._first(replace(window, stride=stride) for stride in strides)
 
     def nearest_both(self, window: Window) -> Window | None:
@@ -196,16 +199,24 @@ class _Tiling:
         )
 
     def _first(self, candidates: Iterable[Window]) -> Window | None:
-        """Return the first window that fits, looked at one by one and then by the conditions alone."""
-        for tried, window in enumerate(candidates):
-            if self.fits(window) if tried < _SCANNED else self.meets_conditions(window):
+        """Return the first window that fits: by counting, or by the conditions where there are very many tiles."""
+        for window in candidates:
+            if self.fits(window) if window.grid(self.q) <= _COUNTED else self.meets_conditions(window):
                 return window
         return None
 
 
+def _outward(value: int, least: int, most: int, *, larger_first: bool) -> list[int]:
+    """Return the whole numbers around a value, the nearest first, no more than are looked at one by one."""
+    around = range(max(least, value - _SCANNED), min(most, value + _SCANNED) + 1)
+    return sorted(around, key=lambda one: (abs(one - value), -one if larger_first else one))
+
+
 def _multiples_near(step: int, value: int, most: int) -> list[int]:
-    """Return multiples of a step up to `most`, those nearest to a value."""
-    return nsmallest(_MULTIPLES, range(step, most + 1, step), key=lambda one: abs(one - value))
+    """Return multiples of a step up to `most`, the nearest to a value first."""
+    place = value // step
+    near = range(max(1, place - _MULTIPLES), min(most // step, place + _MULTIPLES) + 1)
+    return sorted((step * k for k in near), key=lambda one: abs(one - value))
 
 
 _NEAREST: dict[str, Callable[[_Tiling, Window], Window | None]] = {
