@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from einsum_cascades.ir import Cascade
 from einsum_cascades.registry import entries, locate_any
@@ -132,8 +132,17 @@ def design(
     return library.make_design(shaped, machine, template, settings)
 
 
-def evaluate(cascade: Cascade | str | Design, arch: Architecture | str = "fusemax", **options: Any) -> Report:
+def evaluate(
+    cascade: Cascade | str | Design,
+    arch: Architecture | str = "fusemax",
+    *,
+    accounting: str = "clean",
+    method: Literal["bound", "cycle"] = "bound",
+    **options: Any,
+) -> Report:
     """Return the cost of a design, or of what `design` makes of the same arguments.
+
+    At its ceiling (`method="bound"`), or as its tasks run one by one (`"cycle"`); `accounting` says what is charged.
 
     >>> round(evaluate("attention_1pass", "fusemax", workload="bert", M=2**20).utilization["pe2d"], 3)
     0.993
@@ -142,7 +151,7 @@ def evaluate(cascade: Cascade | str | Design, arch: Architecture | str = "fusema
     from simulator.evaluate import evaluate as evaluate_design
 
     made = cascade if isinstance(cascade, Design) else design(cascade, arch, **options)
-    return evaluate_design(made)
+    return evaluate_design(made, accounting, method)
 
 
 def sweep(
