@@ -127,6 +127,17 @@ def test_a_folder_is_not_written_over(tmp_path):
     assert (out / "part-000000.csv").read_bytes() == whole
 
 
+def test_a_file_that_is_finished_is_left_alone(tmp_path):
+    out = tmp_path / "t.csv"
+    assert run(*SMALL, "--out", out).exit_code == 0
+    before = out.stat().st_mtime_ns
+    again = run(*SMALL, "--out", out, "--resume")
+    assert (again.exit_code, again.stderr) == (0, f"{out} is finished\n")
+    assert out.stat().st_mtime_ns == before
+    assert run(*SWEEP, "--set", "M=2^10", "--out", out, "--resume").exit_code == 0
+    assert len(out.read_text().splitlines()) == 2
+
+
 def test_a_mapping_for_another_cascade_is_refused():
     result = run("sweep", "attention_3pass", "fusemax", "--workload", "bert", "--set", "M=1024")
     assert result.exit_code == 3
