@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Dict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -9,11 +11,12 @@ from math import prod
 from arch_specs.model import Memory
 from einsum_cascades.diagnostics import MappingError
 from einsum_cascades.ir import rank_of
+from simulator.fusion import recurrent_variables, repeated_variables
 from simulator.layout import Layout, Placed
 from simulator.mapping import Buffer
 from simulator.nest import BoundLoop
 
-__all__ = ["Occupancy", "live_tile", "occupancies"]
+__all__ = ["Occupancy", "live_tile", "live_words", "occupancies", "shared_prefix"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,7 @@ def _touching(layout: Layout, tensor: str) -> list[tuple[Placed, frozenset[str]]
 
     A later generation overwrites the one before, so an iterative rank takes no room.
     """
-    cascade = layout.design.workload.cascade
-    iterative = frozenset(
-        index.single
-        for einsum in cascade.extended
-        if einsum.name == tensor
-        for index in einsum.output.indices
-        if index.single is not None and index.offset > 0
-    )
+    iterative = recurrent_variables(layout.design.workload.cascade, tensor)
     found = []
     for placed in layout.placed.values():
         variables = [o.variables for o in placed.operands if _tensor(o.name) == tensor]
@@ -60,29 +56,58 @@ def _outside(placed: Placed, memory: str) -> list[BoundLoop]:
     return [loop for level in levels if not level.spatial for loop in level.loops if loop.bound > 1]
 
 
-def live_tile(layout: Layout, memory: str, tensor: str) -> int:
-    """Return the words of a tensor that a memory must hold at a time.
+def live_tile(layout: Layout, memory: str, tensor: str, group: int) -> int:
+    """Return the words of a tensor that a memory must hold at a time while a fusion group runs.
 
     Where the tensor also has a home further out, this is the largest tile that an Einsum keeps. Where it has none, a
     word must stay from the Einsum that makes it to the last that reads it: the extent inside the longest prefix of
-    outer loops that all of them share.
+    outer loops that all of them share. What is inside a loop over an iterative rank stays for the next generation, and
+    a loop over a rank that the group needs again is not shared.
     """
     touching = _touching(layout, tensor)
+    members = layout.groups[group][1]
+    here = [(p, v) for p, v in touching if p.einsum.name in members]
+    cascade = layout.design.workload.cascade
+    private = repeated_variables(cascade, members) if len(here) == len(touching) else None
+    return live_words(here, memory, tensor, (private, recurrent_variables(cascade, tensor)), layout.design.extents)
+
+
+def live_words(
+    touching: Sequence[tuple[Placed, frozenset[str]]],
+    memory: str,
+    tensor: str,
+    ranks: tuple[frozenset[str] | None, frozenset[str]],
+    extents: Dict[str, int],
+) -> int:
+    """Return the words of a tensor that a memory must hold, as `live_tile` does, by the Einsums that touch it.
+
+    `touching` pairs each with the rank variables that index the tensor's storage there; `ranks` are the variables that
+    their group goes over again (None where they are in several groups), and those along which the tensor is iterative.
+    """
     keepers = [(p, v) for p, v in touching if any(_tensor(n) == tensor for n in p.keep.get(memory, ()))]
     own = max((p.nest.tile(memory, v) for p, v in keepers), default=0)
     homes = {m for p, _ in touching for m, names in p.keep.items() if any(_tensor(n) == tensor for n in names)}
     if not keepers or any(_is_outside(keepers[0][0], home, memory) for home in homes):
         return own
-    prefix: list[BoundLoop] = []
-    if len({layout.group_of(p.einsum.name) for p, _ in touching}) == 1:
-        lists = [_outside(p, memory) for p, _ in touching if _has(p, memory)]
-        for loops in zip(*lists, strict=False):
-            if any((loop.variable, loop.bound) != (loops[0].variable, loops[0].bound) for loop in loops):
-                break
-            prefix.append(loops[0])
+    private, recurrent = ranks
+    lists = [_outside(p, memory) for p, _ in touching if _has(p, memory)]
+    prefix = [] if private is None else shared_prefix(lists, private, recurrent)
     variables = keepers[0][1]
-    whole = prod(layout.design.extents[rank_of(v)] for v in variables)
+    whole = prod(extents[rank_of(v)] for v in variables)
     return max(own, whole // prod(loop.bound for loop in prefix if loop.variable in variables))
+
+
+def shared_prefix(lists: list[list[BoundLoop]], private: frozenset[str], recurrent: frozenset[str]) -> list[BoundLoop]:
+    """Return the loops that all lists begin with, up to one over a private rank or past one over a recurrent rank."""
+    prefix: list[BoundLoop] = []
+    for loops in zip(*lists, strict=False):
+        first = loops[0]
+        if first.variable in private or any((p.variable, p.bound) != (first.variable, first.bound) for p in loops):
+            break
+        prefix.append(first)
+        if first.variable in recurrent:
+            break
+    return prefix
 
 
 def _has(placed: Placed, memory: str) -> bool:
@@ -116,7 +141,7 @@ def _occupy(layout: Layout, group: int, memory: Memory) -> Occupancy | None:
     members = [layout.placed[name] for name in layout.groups[group][1]]
     here = {_tensor(n) for p in members for n in p.keep.get(memory.name, ())}
     touched = {_tensor(o.name) for p in members for o in p.operands}
-    words = {t: live_tile(layout, memory.name, t) for t in sorted(here)}
+    words = {t: live_tile(layout, memory.name, t, group) for t in sorted(here)}
     for tensor in sorted(touched - here):
         if tensor in buffer.streamed:
             tiles = buffer.streamed[tensor].items()

@@ -21,7 +21,7 @@ from einsum_cascades.diagnostics import Source, SpecError, read_source
 from simulator.mapping import Binding, Buffer, FusionGroup, Knob, Level, Loop, Nest, Tile
 from simulator.mapping import Mapping as LoopMapping
 
-__all__ = ["Template", "read_mapping", "read_mapping_file"]
+__all__ = ["Template", "each_option", "read_mapping", "read_mapping_file"]
 
 _OPTIONAL = ("partition", "knobs", "minimize", "buffers", "cycles_per_point", "quirks", "variants", "like", "source")
 _REQUIRED = ("summary", "cascade", "nests", "bind", "groups")
@@ -82,7 +82,7 @@ def read_mapping(source: Source, name: str, locate: Locate | None = None) -> Tem
     knobs = tuple(_read_knob(key, value) for key, value in _entries(fields, "knobs"))
     template = Template(name, fields["summary"].text(), fields["cascade"].text(), knobs, root)
     _check_variants(fields, knobs)
-    for choices in _each_option(knobs):
+    for choices in each_option(knobs):
         template._read(choices, problems)
     problems.finish()
     return template
@@ -138,7 +138,7 @@ def _entries(fields: Fields, key: str) -> tuple[tuple[Node, Node], ...]:
     return fields[key].entries() if key in fields else ()
 
 
-def _each_option(knobs: tuple[Knob, ...]) -> list[dict[str, str]]:
+def each_option(knobs: tuple[Knob, ...]) -> list[dict[str, str]]:
     """Return every combination of the options of the `choice` knobs."""
     chosen = [k for k in knobs if k.kind == "choice"]
     return [

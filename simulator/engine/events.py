@@ -266,7 +266,7 @@ def publish(m: Ints, row: int, t: int, now: int) -> None:
                     wake(m, unit, min(m[m[lay.NEXT] + unit], now))
 
 
-@inlined
+@linked
 def prepare(m: Ints, row: int, t: int) -> None:
     """Find when all that the next firing of a task waits for is there; INF while that is not known."""
     c = row * m[lay.TASKS] + t

@@ -1,8 +1,9 @@
 """Why a mask is not block-sparse under a pair of tiles, and the nearest window, stride or tiles that are.
 
 A visited tile needs no mask where all its queries share one window and the window begins and ends on the grid of KV
-tiles. That holds along a dimension if the Q tile divides the stride, and the KV tile divides the window, the offset
-floor(w / 2) - floor(s / 2) and the extent of a dilation group (the last two only for keys on a fixed grid).
+tiles. That holds along a dimension if the Q tile divides the stride, and the KV tile divides window, stride, the
+offset floor(w / 2) - floor(s / 2) and the length of each dilation group; or if the window is the whole group. A kernel
+that tiles keys from the first one that is needed asks only for the stride and the window.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from simulator.masks.windows import Window
 
 __all__ = ["Advice", "Change", "advise", "find_reasons"]
 
-_SCANNED = 512  # values of one parameter that are tried one by one; beyond, those that meet the four conditions
+# How far the advice looks for another value: so many on either side, so many multiples of a tile on either side.
+_SCANNED = 256
+_MULTIPLES = 64
+_COUNTED = 1024  # Q tiles of a dimension up to which a candidate is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Change:
     q_tile: tuple[int, ...]
     kv_tile: tuple[int, ...]
     counts: GnaCounts
+    fewer: float  # dense tiles over those visited
 
     @property
     def shared(self) -> int:
@@ -47,7 +52,7 @@ class Change:
             "tile": f"tile {tiles}",
             "tile and stride": f"tile {tiles} with stride {strides}",
         }
-        return f"{values[self.what]} is block-sparse: {self.counts.speedup_sim_mean:.3g} times fewer tiles"
+        return f"{values[self.what]} is block-sparse: {self.fewer:.3g} times fewer tiles"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,125 +71,156 @@ class Advice:
 
 
 def advise(
-    windows: Sequence[Window], q_tile: Sequence[int], kv_tile: Sequence[int], pairs: Iterable[Pair] = ()
+    windows: Sequence[Window],
+    q_tile: Sequence[int],
+    kv_tile: Sequence[int],
+    pairs: Iterable[Pair] = (),
+    *,
+    dynamic: bool = False,
 ) -> Advice:
     """Return why a mask is not block-sparse, and the nearest window, stride, both, or pair among `pairs` that is.
+
+    `dynamic`: keys are tiled from the first one that a Q tile needs.
 
     >>> from simulator.masks.windows import make_windows
     >>> plain = make_windows((48, 80), (24, 24), (1, 8), (1, 1), (0, 0))
     >>> str(advise(plain, (8, 8), (8, 8)).changes[1])
     'stride 8x8 is block-sparse: 6.67 times fewer tiles'
     """
-    windows, q, kv = tuple(windows), tuple(q_tile), tuple(kv_tile)
-    reasons = tuple(find_reasons(windows, q, kv))
+    windows, pair = tuple(windows), (tuple(q_tile), tuple(kv_tile))
+    reasons = tuple(find_reasons(windows, *pair, dynamic=dynamic))
     if not reasons:
         return Advice((), ())
-    changes = [change for what in _NEAREST if (change := _move(what, windows, q, kv)) is not None]
+    changes = [change for what in _NEAREST if (change := _move(what, windows, pair, dynamic)) is not None]
     if any(change.what == "stride" for change in changes):
         changes = [change for change in changes if change.what != "window and stride"]
     others = tuple(pairs)
-    fitting = [Change("tile", windows, *pair, count_windows(windows, *pair)) for pair in others]
-    fitting = [change for change in fitting if change.counts.block_sparse]
+    fitting = [_change("tile", windows, one, dynamic) for one in others if _fit(windows, one, dynamic)]
     if not changes and not fitting:
-        moved = (_move("stride", windows, *pair) for pair in others)
+        moved = (_move("stride", windows, one, dynamic) for one in others)
         fitting = [replace(change, what="tile and stride") for change in moved if change is not None]
     if fitting:
-        changes.append(max(fitting, key=lambda one: (one.counts.speedup_sim_mean, -one.shared)))
+        changes.append(max(fitting, key=lambda one: (one.fewer, -one.shared)))
     return Advice(reasons, tuple(changes))
 
 
-def _move(what: str, windows: tuple[Window, ...], q_tile: tuple[int, ...], kv_tile: tuple[int, ...]) -> Change | None:
+def _fit(windows: tuple[Window, ...], pair: Pair, dynamic: bool) -> bool:
+    return all(_Tiling(q, kv, dynamic).fits(one) for one, q, kv in zip(windows, *pair, strict=True))
+
+
+def _change(what: str, windows: tuple[Window, ...], pair: Pair, dynamic: bool) -> Change:
+    counts = count_windows(windows, *pair)
+    visited = counts.dynamic_tiles if dynamic else counts.visited_tiles
+    return Change(what, windows, *pair, counts, counts.dense_q_tiles * counts.dense_kv_tiles / visited)
+
+
+def _move(what: str, windows: tuple[Window, ...], pair: Pair, dynamic: bool) -> Change | None:
     """Return the nearest change of window, stride or both that is block-sparse and not dense; None where none is."""
-    moved = [_NEAREST[what](*one) for one in zip(windows, q_tile, kv_tile, strict=True)]
+    moved = [_NEAREST[what](_Tiling(q, kv, dynamic), one) for one, q, kv in zip(windows, *pair, strict=True)]
     made = tuple(one for one in moved if one is not None)
     dense = all(one.width * one.dilation == one.extent for one in made)
-    if len(made) < len(windows) or dense:
-        return None
-    return Change(what, made, q_tile, kv_tile, count_windows(made, q_tile, kv_tile))
+    return None if len(made) < len(windows) or dense else _change(what, made, pair, dynamic)
 
 
-def find_reasons(windows: Sequence[Window], q_tile: Sequence[int], kv_tile: Sequence[int]) -> Iterator[str]:
-    """Yield the alignment conditions that fail in dimensions where a visited tile needs a mask."""
+def find_reasons(
+    windows: Sequence[Window], q_tile: Sequence[int], kv_tile: Sequence[int], *, dynamic: bool = False
+) -> Iterator[str]:
+    """Yield the conditions that fail in dimensions where a visited tile needs a mask."""
     for place, (window, q, kv) in enumerate(zip(windows, q_tile, kv_tile, strict=True), 1):
-        if not count_dimension(window, q, kv).aligned:
-            yield from (f"dimension {place}: {text}" for text in _reasons_along(window, q, kv))
+        tiling = _Tiling(q, kv, dynamic)
+        if not tiling.fits(window):
+            yield from (f"dimension {place}: {text}" for text in tiling.reasons(window))
 
 
-def _reasons_along(window: Window, q: int, kv: int) -> Iterator[str]:
-    if window.causal:
-        yield "it is causal, so tiles at the end of each window need the mask"
-        return
-    offset = window.width // 2 - window.stride // 2
-    if window.stride % q:
-        yield f"the Q tile {q} does not divide the stride {window.stride}, so its queries differ in their windows"
-    if window.width % kv:
-        yield f"the KV tile {kv} does not divide the window {window.width}"
-    if offset % kv:
-        yield f"windows begin off the grid: the KV tile {kv} does not divide floor(w/2) - floor(s/2) = {offset}"
-    for length, _ in window.groups():
-        if length % kv:
-            where = f"{length} positions of a dilation group" if window.dilation > 1 else f"extent {length}"
-            yield f"the last windows begin off the grid: the KV tile {kv} does not divide the {where}"
+@dataclass(frozen=True, slots=True)
+class _Tiling:
+    """The tiles of one dimension; keys lie on a fixed grid, or, `dynamic`, on one from the first that is needed."""
 
+    q: int
+    kv: int
+    dynamic: bool
 
-def _meets_conditions(window: Window, q: int, kv: int) -> bool:
-    lengths = [length for length, _ in window.groups()]
-    if all(length == window.width for length in lengths) and not window.causal:
-        return True
-    parts = (window.stride % q, window.width % kv, (window.width // 2 - window.stride // 2) % kv)
-    return not window.causal and not any(parts) and not any(length % kv for length in lengths)
+    def fits(self, window: Window) -> bool:
+        """Say whether no visited tile needs a mask, by counting."""
+        counted = count_dimension(window, self.q, self.kv)
+        return counted.aligned_dynamic if self.dynamic else counted.aligned
 
+    def reasons(self, window: Window) -> Iterator[str]:
+        """Yield the conditions that fail; at least one does where the window does not fit."""
+        q, kv = self.q, self.kv
+        if window.causal:
+            yield "it is causal, so tiles at the end of each window need the mask"
+            return
+        if window.stride % q:
+            yield f"the Q tile {q} does not divide the stride {window.stride}, so its queries differ in their windows"
+        if window.width % kv:
+            yield f"the KV tile {kv} does not divide the window {window.width}"
+        if self.dynamic:
+            return
+        if window.stride % kv and not window.stride % q:
+            yield f"windows step off the grid: the KV tile {kv} does not divide the stride {window.stride}"
+        if (offset := window.width // 2 - window.stride // 2) % kv:
+            yield f"windows begin off the grid: the KV tile {kv} does not divide floor(w/2) - floor(s/2) = {offset}"
+        for length, _ in window.groups():
+            if length % kv:
+                where = f"{length} positions of a dilation group" if window.dilation > 1 else f"extent {length}"
+                yield f"the last windows begin off the grid: the KV tile {kv} does not divide the {where}"
 
-def _widths(window: Window) -> Iterator[int]:
-    """Yield legal widths, the nearest first, of two equally near the wider."""
-    legal = range(max(2, window.stride), window.extent // window.dilation + 1)
-    return iter(sorted(legal, key=lambda width: (abs(width - window.width), -width)))
+    def meets_conditions(self, window: Window) -> bool:
+        """Say whether no condition fails; then the window fits."""
+        whole = all(length == window.width for length, _ in window.groups())
+        return not window.causal and (whole or next(self.reasons(window), None) is None)
 
+    def nearest_window(self, window: Window) -> Window | None:
+        """Return the window of the nearest width that fits, of two equally near the wider."""
+        least, most = max(2, window.stride), window.extent // window.dilation
+        near = _outward(window.width, least, most, larger_first=True)
+        widths = (*near, *(w for w in (*_multiples_near(self.kv, window.width, most), most) if w >= least))
+        return self._first(replace(window, width=width) for width in widths)
 
-def _strides(window: Window) -> Iterator[int]:
-    """Yield legal strides, the nearest first, of two equally near the smaller."""
-    return iter(sorted(range(1, window.width + 1), key=lambda stride: (abs(stride - window.stride), stride)))
+    def nearest_stride(self, window: Window) -> Window | None:
+        """Return the window of the nearest stride that fits, of two equally near the smaller."""
+        near = _outward(window.stride, 1, window.width, larger_first=False)
+        strides = (*near, *_multiples_near(self.q, window.stride, window.width))
+        return self._first(replace(window, stride=stride) for stride in strides)
 
-
-def _first(candidates: Iterable[Window], q: int, kv: int) -> Window | None:
-    """Return the first window that is aligned, looked at one by one and then by the conditions alone."""
-    for tried, window in enumerate(candidates):
-        if tried < _SCANNED and count_dimension(window, q, kv).aligned:
+    def nearest_both(self, window: Window) -> Window | None:
+        """Return the window that meets the conditions with the least change of width and stride together."""
+        if self.fits(window):
             return window
-        if tried >= _SCANNED and _meets_conditions(window, q, kv):
-            return window
-    return None
+        full = window.extent // window.dilation
+        widths = {*_multiples_near(self.kv, window.width, full), full} - {1}
+        strides = {*_multiples_near(self.q, window.stride, full), window.stride}
+        made = (replace(window, width=w, stride=s) for w in widths for s in strides if s <= w)
+        return min(
+            (one for one in made if self.meets_conditions(one)),
+            key=lambda one: (abs(one.width - window.width) + abs(one.stride - window.stride), one.stride, -one.width),
+            default=None,
+        )
+
+    def _first(self, candidates: Iterable[Window]) -> Window | None:
+        """Return the first window that fits: by counting, or by the conditions where there are very many tiles."""
+        for window in candidates:
+            if self.fits(window) if window.grid(self.q) <= _COUNTED else self.meets_conditions(window):
+                return window
+        return None
 
 
-def _nearest_window(window: Window, q: int, kv: int) -> Window | None:
-    return _first((replace(window, width=width) for width in _widths(window)), q, kv)
+def _outward(value: int, least: int, most: int, *, larger_first: bool) -> list[int]:
+    """Return the whole numbers around a value, the nearest first, no more than are looked at one by one."""
+    around = range(max(least, value - _SCANNED), min(most, value + _SCANNED) + 1)
+    return sorted(around, key=lambda one: (abs(one - value), -one if larger_first else one))
 
 
-def _nearest_stride(window: Window, q: int, kv: int) -> Window | None:
-    return _first((replace(window, stride=stride) for stride in _strides(window)), q, kv)
+def _multiples_near(step: int, value: int, most: int) -> list[int]:
+    """Return multiples of a step up to `most`, the nearest to a value first."""
+    place = value // step
+    near = range(max(1, place - _MULTIPLES), min(most // step, place + _MULTIPLES) + 1)
+    return sorted((step * k for k in near), key=lambda one: abs(one - value))
 
 
-def _nearest_both(window: Window, q: int, kv: int) -> Window | None:
-    """Return the window that meets the conditions with the least change of width and stride together."""
-    if count_dimension(window, q, kv).aligned:
-        return window
-    full = window.extent // window.dilation
-    widths = {*range(kv, full + 1, kv), full} - {1}
-    made = (
-        replace(window, width=width, stride=stride)
-        for width in widths
-        for stride in {*range(q, width + 1, q), min(window.stride, width)}
-    )
-    fitting = (one for one in made if _meets_conditions(one, q, kv))
-    return min(
-        fitting,
-        key=lambda one: (abs(one.width - window.width) + abs(one.stride - window.stride), one.stride, -one.width),
-        default=None,
-    )
-
-
-_NEAREST: dict[str, Callable[[Window, int, int], Window | None]] = {
-    "window": _nearest_window,
-    "stride": _nearest_stride,
-    "window and stride": _nearest_both,
+_NEAREST: dict[str, Callable[[_Tiling, Window], Window | None]] = {
+    "window": _Tiling.nearest_window,
+    "stride": _Tiling.nearest_stride,
+    "window and stride": _Tiling.nearest_both,
 }

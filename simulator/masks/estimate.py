@@ -61,15 +61,18 @@ def _read_term(node: Node) -> tuple[dict[str, Node], str]:
     return {key.key: value for key, value in fields["values"].entries()}, fields["source"].text()
 
 
-def estimate_speedup(counts: GnaCounts, mask_tax: float) -> float:
+def estimate_speedup(counts: GnaCounts, mask_tax: float, *, dynamic: bool = False) -> float:
     """Return the speed-up over dense attention of a kernel whose time is tiles visited, each taxed unless none is.
+
+    `dynamic`: the tiles visited are those of keys tiled from the first one that a Q tile needs.
 
     >>> from simulator.masks.gna import count_tiles
     >>> one = (1, 1)
     >>> round(estimate_speedup(count_tiles((256, 256), (80, 80), one, one, (0, 0), (16, 16), (16, 8)), 1.46), 2)
     4.84
     """
-    return counts.speedup_sim_mean / (1.0 if counts.block_sparse else mask_tax)
+    visited = counts.dynamic_tiles if dynamic else counts.visited_tiles
+    return counts.dense_q_tiles * counts.dense_kv_tiles / visited / (1.0 if counts.block_sparse else mask_tax)
 
 
 def permuted_bytes(tokens: int, heads: int, head_dim: int, *, batch: int = 1, word_bytes: int = 2) -> int:

@@ -14,9 +14,10 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from einsum_cascades.diagnostics import SpecError
 from simulator.masks.tiles import Pair
 from simulator.masks.tiling import TilesOfDimension, count_dimension
-from simulator.masks.windows import Window, ceiling, make_windows
+from simulator.masks.windows import Window, ceiling, make_windows, match_lengths
 
 __all__ = ["Choice", "Found", "ladder_of_windows", "search_masks"]
 
@@ -124,6 +125,8 @@ def search_masks(  # noqa: PLR0913
     ones = (1,) * len(extents)
     dilation, causal = tuple(dilation) or ones, tuple(causal) or (0,) * len(extents)
     given = [tuple(stride) for stride in strides]
+    for stride in given:
+        match_lengths(extents, {"stride": stride})
     best: list[Choice] = []
     corners: list[Choice] = []
     evaluated = 0
@@ -138,6 +141,8 @@ def search_masks(  # noqa: PLR0913
         evaluated += sum(len(block.speedup) for block in blocks)
         best = _rank([*best, *(one for block in blocks for one in _best_of(block, top))])[:top]
         corners += _corners(blocks)
+    if not best:
+        raise SpecError("no stride that is given fits a window: a stride is at most the window")
     return Found(tuple(best), tuple(_front(corners)), evaluated)
 
 

@@ -18,7 +18,7 @@ from simulator.layout import Layout, Placed, generation
 from simulator.mapping import FusionGroup
 from simulator.taskgraph import Edge, Group, Program, Resource, Task, TaskGraph
 
-__all__ = ["bytes_moved", "cycles_per_point", "lower_spatial"]
+__all__ = ["bytes_moved", "cycles_per_point", "lower_spatial", "memory_ports"]
 
 ZERO = Fraction(0)
 
@@ -45,6 +45,19 @@ def cycles_per_point(layout: Layout, placed: Placed) -> Fraction:
     return total
 
 
+def memory_ports(memory: Memory, clock_hz: float, accounting: Accounting | None = None) -> Iterator[tuple[str, float]]:
+    """Yield the names and bytes per second of the bandwidths of a memory, its ports where they are charged."""
+    if memory.bandwidth_bytes_per_s is not None:
+        yield memory.name, memory.bandwidth_bytes_per_s
+    if memory.read_bytes_per_s is not None:
+        yield f"{memory.name}.read", memory.read_bytes_per_s
+    if memory.write_bytes_per_s is not None:
+        yield f"{memory.name}.write", memory.write_bytes_per_s
+    charged = accounting is not None and accounting.ports and memory.bandwidth_bytes_per_s is None
+    if charged and memory.accesses_per_cycle and memory.access_bytes:
+        yield memory.name, memory.accesses_per_cycle * memory.access_bytes * clock_hz
+
+
 @dataclass(frozen=True)
 class _Scope:
     """What the tasks of one fusion group are made from."""
@@ -59,19 +72,6 @@ class _Scope:
     @property
     def iterations(self) -> int:
         return prod(bound for _, bound in self.loops)
-
-    def ports(self, memory: Memory) -> Iterator[tuple[str, float]]:
-        """Yield the names and bytes per second of the bandwidths of a memory."""
-        if memory.bandwidth_bytes_per_s is not None:
-            yield memory.name, memory.bandwidth_bytes_per_s
-        if memory.read_bytes_per_s is not None:
-            yield f"{memory.name}.read", memory.read_bytes_per_s
-        if memory.write_bytes_per_s is not None:
-            yield f"{memory.name}.write", memory.write_bytes_per_s
-        charged = self.accounting is not None and self.accounting.ports and memory.bandwidth_bytes_per_s is None
-        if charged and memory.accesses_per_cycle and memory.access_bytes:
-            clock_hz = self.layout.design.architecture.clock_hz
-            yield memory.name, memory.accesses_per_cycle * memory.access_bytes * clock_hz
 
     def every(self, placed: Placed) -> int:
         """Return k when an Einsum fires once in k iterations: it lacks ranks that the group iterates over."""
@@ -154,7 +154,7 @@ def _lower_group(layout: Layout, index: int, held: dict[str, Occupancy], account
     used = {name for task in tasks for name in task.occupancy}
     resources = [Resource(c.name) for c in architecture.computes if c.name in used]
     for memory in architecture.memories:
-        for port, rate in scope.ports(memory):
+        for port, rate in memory_ports(memory, architecture.clock_hz, accounting):
             if port in used:
                 capacity = Fraction(rate) / Fraction(architecture.clock_hz)
                 resources.append(Resource(port, capacity, "fluid", "chip", "bytes"))
@@ -197,7 +197,7 @@ class _Move:
 
 def _transfers(scope: _Scope, memory: Memory) -> Iterator[_Move]:
     """Yield a transfer task for each operand of the group that crosses a bandwidth of a memory."""
-    ports = dict(scope.ports(memory))
+    ports = dict(memory_ports(memory, scope.layout.design.architecture.clock_hz, scope.accounting))
     if not ports:
         return
     for placed in scope.members:

@@ -1,5 +1,7 @@
 """The engine: against an independent model, never below the bound, and exact when it leaps."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from fractions import Fraction
 
@@ -295,3 +297,36 @@ def test_flows_of_a_resource_share_it_max_min_fairly_up_to_their_caps():
     # a: 2 throughout; b and c: 4 each until c ends at 10, then b has 8 for its last 60.
     assert ends == pytest.approx({"a": 50, "b": 17.5, "c": 10}, rel=1e-2)
     assert run.busy["HBM"] == 24
+
+
+def test_occupancies_without_a_common_part_of_a_tick_are_rounded_up_never_down():
+    tasks = [
+        Task(f"t{k}", {"pe": Fraction(1, p)}, Fraction(1, p)) for k, p in enumerate([65537, 65539, 65543, 1000003])
+    ]
+    made = Group(graph(["pe"], tasks, []), 1000)
+    run = run_group(made)
+    assert not run.exact
+    exact = bound_group(made).finite
+    assert exact <= run.makespan <= exact + 4000 * Fraction(1, 1 << 16)
+
+
+@pytest.mark.parametrize(
+    "module", ["simulator.evaluate", "simulator.cycles", "simulator.timeline", "simulator.scheduler"]
+)
+def test_neither_numba_nor_numpy_is_imported_before_something_is_run(module):
+    said = f"import sys, {module}; print([m for m in ('numba', 'numpy', 'networkx', 'sympy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("resource", "message"),
+    [
+        (Resource("pe", Fraction(3, 2)), "3/2 servers: a whole number is needed"),
+        (Resource("pe", Fraction(0), "fluid"), "does 0 work per tick"),
+        (Resource("other"), "holds pe, which the graph does not have"),
+    ],
+)
+def test_a_machine_that_cannot_be_is_refused(resource, message):
+    with pytest.raises(MappingError, match=message):
+        run_group(Group(graph([resource], [task("A", 1, "pe")], []), 1))

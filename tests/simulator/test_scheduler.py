@@ -16,7 +16,7 @@ from tests.simulator.graphs import abc, graph, machines, task
 def feasible(made, interval):
     """Try every time and every stage: nothing here is clever."""
     names = [t.name for t in made.tasks]
-    stages = range(2 * len(names) + 1)
+    stages = range(len(names) + 2 + sum(int(made.delay(e)) for e in made.edges))
 
     def staged(times):
         # Longest paths over whole stages: more rounds than tasks mean that there is no end.

@@ -1,0 +1,343 @@
+"""The best mapping of one fusion group: best first, by bounds that only grow as more is chosen."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+
+from einsum_cascades.diagnostics import MappingError
+from simulator.bounds import bound_group
+from simulator.layout import Layout, Placed
+from simulator.mapping import Binding, Buffer, FusionGroup
+from simulator.nest import count_accesses
+from simulator.search.bounds import GroupBounds
+from simulator.search.nests import ORDERS, Frame, FusedGroup, Layer, unrollings
+from simulator.search.setting import Setting
+from simulator.search.solve import (
+    Bindings,
+    Bound,
+    Bounded,
+    Choice,
+    Corner,
+    Scores,
+    Tables,
+    bind,
+    bound_binding,
+    in_place,
+    score,
+)
+from simulator.targets.spatial import lower_spatial
+
+__all__ = ["OBJECTIVES", "Found", "GroupSearch", "Key", "Tally", "group_binding", "group_buffers"]
+
+Key = tuple[float, ...]
+_SLACK = 1 + 1e-12  # two sums of the same terms may differ by this much
+
+# What is least, and among equals what next.
+OBJECTIVES: dict[str, Callable[[Bound], Key]] = {
+    "latency": lambda b: (b[0], b[1], b[2]),
+    "energy": lambda b: (b[1], b[0], b[2]),
+    "traffic": lambda b: (b[2], b[0], b[1]),
+    "edp": lambda b: (b[0] * b[1], b[0], b[1]),
+}
+
+
+@dataclass
+class Tally:
+    """What a search has covered: nodes by level, what was pruned, what was scored and evaluated."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def steps(self) -> int:
+        """How much work was done: corners looked at and bindings scored."""
+        return self.counts["corners"] + self.counts["bindings"]
+
+    def add(self, name: str, number: int = 1) -> None:
+        """Count something."""
+        self.counts[name] += number
+
+
+@dataclass(frozen=True)
+class Found:
+    """A group with everything chosen, and its exact cost."""
+
+    choice: Choice
+    cost: Bound
+
+
+@dataclass(order=True)
+class _Node:
+    """A set of designs: what comes first is taken first, `key` is what none of them is below."""
+
+    first: Key
+    number: int
+    key: Key = field(compare=False)
+    expand: Callable[[], Iterator[_Node | Scores]] = field(compare=False)
+
+
+def group_binding(choice: Choice) -> tuple[FusionGroup, dict[str, dict[str, tuple[str, ...]]]]:
+    """Return the fusion group of a choice, and what each of its Einsums keeps where."""
+    group = choice.corner.group
+    keep: dict[str, dict[str, tuple[str, ...]]] = {}
+    for way in choice.residences:
+        for (einsum, operand), memories in way.keep.items():
+            for memory in memories:
+                places = keep.setdefault(einsum, {})
+                places[memory] = (*places.get(memory, ()), operand)
+    iteration = tuple(loop.variable for loop in choice.corner.frame.loops)
+    return FusionGroup(iteration, einsums=group.members), keep
+
+
+def group_buffers(setting: Setting, choice: Choice) -> dict[str, Buffer]:
+    """Return the tensors that share room in the limited memories, each being made in place of the one before."""
+    chains = in_place(setting, choice.corner.group)
+    keeps = {
+        m: {o for way in choice.residences for (_, o), ms in way.keep.items() if m in ms} for m in setting.capacities
+    }
+    shared = {m: tuple(c for c in chains if sum(t in names for t in c) > 1) for m, names in keeps.items()}
+    return {m: Buffer(shared=regions) for m, regions in shared.items() if regions}
+
+
+class GroupSearch:
+    """The search of one group; `run` may be called again with a larger effort, and goes on where it stopped."""
+
+    def __init__(self, setting: Setting, group: FusedGroup, objective: str, tally: Tally) -> None:
+        self.setting = setting
+        self.group = group
+        self.tally = tally
+        self._objective_name = objective
+        self.objective = OBJECTIVES[objective]
+        self.tables = Tables(setting, group)
+        self.bounds = GroupBounds(self.tables)
+        self.best: Found | None = None
+        self.front: list[Found] = []
+        self.cutoff: Key | None = None
+        self.span_done = False
+        self.scored = 0
+        self._serial = itertools.count()
+        self._heap: list[_Node] = []
+        self._seen: set[int] = set()
+        least = self.bounds.least()
+        self.root = self.objective(least)
+        if all(x < float("inf") for x in self.root):
+            heapq.heappush(self._heap, self._node(least, self._unrollings))
+
+    @property
+    def best_key(self) -> Key | None:
+        """The key of the best design so far."""
+        return None if self.best is None else self.objective(self.best.cost)
+
+    @property
+    def proven(self) -> Key:
+        """A key that no mapping of the group is below."""
+        ahead = min((node.key for node in self._heap), default=(float("inf"),))
+        return ahead if self.best_key is None else min(ahead, self.best_key)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is left to look at."""
+        return bool(self._heap)
+
+    @property
+    def limit(self) -> Key | None:
+        """The key that a design must be below to be of use."""
+        return min((k for k in (self.best_key, self.cutoff) if k is not None), default=None)
+
+    def run(self, effort: int, cutoff: Key | None = None) -> None:
+        """Go on until the best is proven, everything left is above `cutoff`, or `effort` more steps are taken.
+
+        A step looks at a corner, or scores a binding of one.
+        """
+        self.cutoff = cutoff
+        stop = self.scored + effort
+        while self._heap and self.scored < stop:
+            node = heapq.heappop(self._heap)
+            if self.limit is not None and not _below(node.key, self.limit):
+                self.tally.add("pruned")
+                continue
+            for item in node.expand():
+                if isinstance(item, Scores):
+                    self._evaluate(item)
+                elif self.limit is None or _below(item.key, self.limit):
+                    heapq.heappush(self._heap, item)
+                else:
+                    self.tally.add("pruned")
+
+    def _node(
+        self, bound: Bound, expand: Callable[[], Iterator[_Node | Scores]], rank: int = 0, *, dive: bool = False
+    ) -> _Node:
+        """Return a node; among nodes of equal objective those that `dive` come first, then those of lower `rank`."""
+        key = self.objective(bound)
+        return _Node((float(f"{key[0]:.12g}"), not dive, rank, *key[1:]), next(self._serial), key, expand)
+
+    # Where bounds are equal, designs are taken by the sum of three ranks: how much work the unrolling makes, how much
+    # traffic the frame, how unusual the order; so that few steps see some of everything.
+
+    def _unrollings(self) -> Iterator[_Node]:
+        parts = self.setting.architecture.computes
+        products = itertools.product(*(unrollings(self.setting, self.group, part) for part in parts))
+        chosen = [{part.name: order for part, order in zip(parts, orders, strict=True)} for orders in products]
+        self.tally.add("unrollings", len(chosen))
+        for rank, each in enumerate(sorted(chosen, key=self.bounds.work)):
+            bound = self.bounds.least(each)
+            yield self._node(bound, lambda each=each, rank=rank: self._frames(each, rank), rank)  # type: ignore[misc]
+
+    def _frames(self, chosen: Mapping[str, tuple[str, ...]], rank: int) -> Iterator[_Node]:
+        frames = [(self.bounds.least(chosen, frame), frame) for frame in self.group.frames(self.setting.extents)]
+        self.tally.add("frames", len(frames))
+        for number, (bound, frame) in enumerate(sorted(frames, key=lambda pair: pair[0][2]), rank):
+            yield self._order_node((chosen, frame), bound, number, 0)
+
+    def _order_node(
+        self, where: tuple[Mapping[str, tuple[str, ...]], Frame], bound: Bound, rank: int, unusual: int
+    ) -> _Node:
+        return self._node(bound, lambda: self._orders(where, bound, rank, unusual), rank + unusual)
+
+    def _orders(
+        self, where: tuple[Mapping[str, tuple[str, ...]], Frame], bound: Bound, rank: int, unusual: int
+    ) -> Iterator[_Node]:
+        """Yield a node for each choice of orders that is `unusual`, and one for all those that are more so."""
+        chosen, frame = where
+        names = list(ORDERS)
+        for picked in itertools.product(range(len(names)), repeat=len(chosen)):
+            if sum(picked) != unusual:
+                continue
+            layers = {part: Layer(order, names[i]) for (part, order), i in zip(chosen.items(), picked, strict=True)}
+            corner = Corner(self.group, frame, layers)
+            if self._is_new(corner):
+                bind_corner = lambda corner=corner: self._bind(corner, rank + unusual)  # noqa: E731
+                yield self._node(bound, bind_corner, rank + unusual, dive=True)
+        if unusual < (len(names) - 1) * len(chosen):
+            yield self._order_node(where, bound, rank, unusual + 1)
+
+    def _is_new(self, corner: Corner) -> bool:
+        """Say whether no corner of the same frame and unrolling had the same nests."""
+        nests = []
+        for name in self.group.members:
+            for part in self.tables.able[name]:
+                placed = self.tables.placed(corner.frame, name, part, corner.layers[part.name])
+                nests.append(placed.nest if placed else None)
+        key = hash((corner.frame, *(layer.unrolling for layer in corner.layers.values()), *nests))
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+    def _bind(self, corner: Corner, rank: int) -> Iterator[_Node | Scores]:
+        self.tally.add("corners")
+        self.scored += 1
+        bindings = bind(self.tables, corner, self)
+        if bindings is not None:
+            yield from self._bound(bindings, rank)
+
+    def _bound(self, bindings: Bindings, rank: int) -> Iterator[_Node | Scores]:
+        """Score the first of some bindings if it may win, and yield a node for the rest of them."""
+        rest = bindings.rest
+        if rest is not None:
+            yield self._node(rest.bound, lambda: self._bound(rest, rank + 1), rank + 1)
+        bounded = bound_binding(self.tables, bindings)
+        if bounded is not None and not self.hopeless(bounded.bound):
+            yield from self._score(bounded)
+
+    def _score(self, bounded: Bounded) -> Iterator[Scores]:
+        scores = score(self.tables, bounded)
+        self.scored += 1
+        self.tally.add("bindings")
+        self.tally.add("combinations", scores.total)
+        self.tally.add("fitting", len(scores.latency))
+        yield scores
+
+    def ticks(self) -> float:
+        """Return the ticks above which no part may be busy in a design that wins."""
+        if self._objective_name != "latency" or self.limit is None:
+            return float("inf")
+        return self.limit[0] * _SLACK
+
+    def key(self, bound: Bound) -> Key:
+        """Return what is to be least."""
+        return self.objective(bound)
+
+    def hopeless(self, bound: Bound) -> bool:
+        """Say whether nothing with this bound can be better than the best so far, or than the cutoff."""
+        return self.limit is not None and not _below(self.objective(bound), self.limit)
+
+    def _evaluate(self, scores: Scores) -> None:
+        """Evaluate the combinations of a binding from the best down, as far as they can win."""
+        if not len(scores.latency):
+            return
+        columns = (scores.latency, scores.energy, scores.traffic)
+        keys = self.objective(columns)  # type: ignore[arg-type]
+        order = np.lexsort(tuple(reversed(keys)))
+        for row in order:
+            least = (float(columns[0][row]), float(columns[1][row]), float(columns[2][row]))
+            if self.hopeless(least):
+                return
+            choice = scores.choice(int(row))
+            latency = exact_ticks(self.setting, choice)
+            self.tally.add("evaluated")
+            if latency is None:
+                continue
+            found = Found(choice, (latency, least[1], least[2]))
+            self._keep(found)
+            if self.best_key is None or self.objective(found.cost) < self.best_key:
+                self.best = found
+
+    def _keep(self, found: Found) -> None:
+        """Keep a design among those that none dominates."""
+        if any(all(a <= b for a, b in zip(f.cost, found.cost, strict=True)) for f in self.front):
+            return
+        self.front = [f for f in self.front if not all(a <= b for a, b in zip(found.cost, f.cost, strict=True))]
+        self.front.append(found)
+
+
+def _below(key: Key, limit: Key) -> bool:
+    """Say whether a key is below a limit by more than rounding."""
+    for a, b in zip(key, limit, strict=True):
+        if a * _SLACK < b:
+            return True
+        if a > b * _SLACK:
+            return False
+    return False
+
+
+def exact_ticks(setting: Setting, choice: Choice) -> float | None:
+    """Return the latency of a group in ticks, dependences and fill included; None for a choice that cannot work.
+
+    Where an Einsum has other loops between the shared ones, tiles are finished only at the end of a block: the whole
+    work of a block, one Einsum after another, must then fit into the time of a block.
+    """
+    group, keep = group_binding(choice)
+    placed = {}
+    for name, bare in choice.placed.items():
+        full = Placed(bare.einsum, bare.part, bare.nest, bare.operands, keep.get(name, {}), {})
+        counts = {
+            (o.name, m): c for o in full.operands for m, c in count_accesses(full.nest, o, full.holders(o.name)).items()
+        }
+        placed[name] = Placed(full.einsum, full.part, full.nest, full.operands, full.keep, counts)
+    parts = {name: p.part.name for name, p in placed.items()}
+    buffers = group_buffers(setting, choice)
+    binding = Binding(parts, keep, (group,), buffers, cycles_per_point=dict(setting.cycles_per_point))
+    layout = Layout(setting.design(binding), placed, ((group, group.einsums),))
+    try:
+        (lowered,) = lower_spatial(layout, setting.accounting).groups
+    except MappingError:
+        return None
+    bound = bound_group(lowered)
+    if any(choice.corner.layers[p.part.name].order in ("stream", "stationary") for p in placed.values()):
+        lead = next(iter(placed.values())).nest
+        blocks = prod(loop.bound for loop in lead.levels[0].loops[: len(choice.corner.frame.loops)])
+        work = sum(
+            float(amount / task.every / lowered.graph.resource[name].capacity)
+            for task in lowered.graph.tasks
+            for name, amount in task.occupancy.items()
+        )
+        if work * lowered.iterations / blocks > float(bound.latency) * _SLACK:
+            return None
+    return float(bound.latency)

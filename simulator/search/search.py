@@ -1,0 +1,291 @@
+"""The best mapping and binding of a cascade on a spatial array, found from the cascade and the machine alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from arch_specs.cost import chip_area
+from arch_specs.model import Architecture
+from einsum_cascades.diagnostics import MappingError, SpecError, suggest
+from simulator.accounting import Accounting, find_accounting
+from simulator.design import Design
+from simulator.evaluate import evaluate
+from simulator.mapping import Binding, Buffer, FusionGroup, Nest
+from simulator.mapping_printer import print_mapping
+from simulator.report import Report
+from simulator.search.cuts import CutSearch
+from simulator.search.group import OBJECTIVES, Found, Key, Tally, group_binding, group_buffers
+from simulator.search.nests import divisors, nest_of
+from simulator.search.setting import Setting
+from simulator.workload import Workload
+
+__all__ = ["Options", "SearchResult", "search"]
+
+Say = Callable[[str], None]
+_CUT_AFTER = 256  # steps of a round from which on cuts are searched too, though the whole may still be one group
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is sought and how hard.
+
+    `objective` is latency, energy, traffic, edp or area; `effort` bounds the steps (corners looked at, bindings
+    scored) while nothing is proven, `polish` those after that, which choose among equals; `cycles_per_point` fixes the
+    cycles that a point of an Einsum takes.
+    """
+
+    objective: str = "latency"
+    accounting: str | Accounting = "clean"
+    effort: int = 2000
+    polish: int = 48
+    cycles_per_point: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The best design found, what it costs, and how sure that is.
+
+    `bound` is a value of the objective (for area, the latency) that no design of the space is below; `gap` what the
+    design is above it, relative; `space` counts what was covered; `pareto` holds designs of which none is better than
+    another in latency, energy and traffic at once, among those that were evaluated.
+    """
+
+    design: Design
+    report: Report
+    objective: str
+    bound: float
+    gap: float
+    space: dict[str, int]
+    pareto: tuple[tuple[Design, Report], ...]
+    stopped: bool = False
+
+    @property
+    def proven(self) -> bool:
+        """Whether no design of the space is better."""
+        return self.gap <= 1e-9
+
+    @property
+    def mapping_text(self) -> str:
+        """The design's mapping as a file for `attnsim eval --mapping`."""
+        return _text(self.design, self.objective)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values in SI, with the keys of `attnsim eval` and `attnsim search`."""
+        front = [
+            {
+                "latency_s": report.latency_s,
+                "energy_j": report.energy_j,
+                "traffic_bytes": report.traffic_bytes,
+                "mapping": _text(design, "one of the best"),
+            }
+            for design, report in self.pareto
+        ]
+        return self.report.to_json() | {
+            "objective": self.objective,
+            "area_um2": sum(chip_area(self.design.architecture).values()),
+            "mapping": self.mapping_text,
+            "evaluated": self.space.get("evaluated", 0),
+            "bound": self.bound,
+            "gap": self.gap,
+            "proven": self.proven,
+            "stopped": self.stopped,
+            "space": dict(self.space),
+            "pareto": front,
+        }
+
+
+def _text(design: Design, objective: str) -> str:
+    cascade = design.workload.cascade.name
+    given = " ".join(f"{name}={value}" for name, value in design.workload.given.items())
+    summary = f"found by search for {objective}: {cascade} on {design.architecture.name} with {given}"
+    return print_mapping(design.mapping, design.binding, cascade, summary)
+
+
+def search(
+    workload: Workload, architecture: Architecture, options: Options | None = None, say: Say = lambda _: None
+) -> SearchResult:
+    """Return the best design of a cascade on a spatial array over the space of `simulator.search.nests`.
+
+    The space: inner extents, cuts into fusion groups, order and tiles of shared loops, the order of what is left, ranks
+    unrolled over each part, the part of each Einsum, the memories of each tensor; everything overlaps within a group,
+    as waiting never shortens it. Ties go to the design found first; the same arguments always give the same design.
+    `say` hears of the progress. An interruption (`KeyboardInterrupt`) ends the search with the best so far.
+
+    Raises MappingError when nothing of the space fits, SpecError for an unknown objective.
+    """
+    options = options or Options()
+    if options.objective == "area":
+        # All mappings of one machine have its area; among equals the fastest.
+        return replace(search(workload, architecture, replace(options, objective="latency"), say), objective="area")
+    if options.objective not in OBJECTIVES:
+        hint = suggest(options.objective, OBJECTIVES) or f"objectives are {', '.join(OBJECTIVES)}, area"
+        raise SpecError(f"unknown objective '{options.objective}'; {hint}")
+    accounting = options.accounting
+    charged = find_accounting(accounting) if isinstance(accounting, str) else accounting
+    base = Setting(workload, architecture, charged, {}, options.cycles_per_point)
+    tally = Tally()
+    progress = _Progress([CutSearch(s, options.objective, tally) for s in _partitions(base)], options, tally, say)
+    stopped = False
+    try:
+        progress.run()
+    except KeyboardInterrupt:
+        stopped = True
+    return _result(progress, stopped)
+
+
+def _partitions(base: Setting) -> Iterator[Setting]:
+    """Yield the setting with every choice of inner extents that the workload leaves open."""
+    given = base.workload.given
+    choices: dict[str, tuple[int, ...]] = {}
+    for extent in base.workload.cascade.extents:
+        if extent.factors and extent.name in given and not any(f in given for f in extent.factors):
+            choices[extent.factors[-1]] = divisors(given[extent.name])
+    for values in itertools.product(*choices.values()):
+        yield base.with_partition(dict(zip(choices, values, strict=True)))
+
+
+class _Progress:
+    """All inner extents side by side: each gets a share of the effort while it may still win."""
+
+    def __init__(self, cuts: list[CutSearch], options: Options, tally: Tally, say: Say) -> None:
+        self.objective = OBJECTIVES[options.objective]
+        self.options = options
+        self.tally = tally
+        self.say = say
+        self.cuts = sorted(cuts, key=lambda cut: self.objective(cut.bound)[0])
+        tally.add("inner extents", len(cuts))
+
+    @property
+    def best(self) -> CutSearch | None:
+        """The inner extents with the best design so far."""
+        found = [cut for cut in self.cuts if cut.best_key is not None]
+        return min(found, key=lambda cut: cut.best_key or (), default=None)
+
+    @property
+    def best_key(self) -> Key | None:
+        """The key of the best design so far."""
+        return self.best.best_key if self.best else None
+
+    @property
+    def bound(self) -> float:
+        """What no design of the space is below."""
+        return min(min(cut.proven for cut in self.cuts)[0], self.best_key[0] if self.best_key else float("inf"))
+
+    def run(self) -> None:
+        """Spend the effort in rounds, each twice as long, until the best is proven and polished."""
+        share, polished = 8, 0
+        while self.tally.steps < self.options.effort:
+            before = self.tally.steps
+            for cut in self.cuts:
+                key = self.best_key
+                if key is not None and not _may_win(cut, key):
+                    continue
+                cut.run(share, key, cut=share >= _CUT_AFTER)
+                self._report()
+                if self._is_proven():
+                    polished += self.tally.steps - before
+                    before = self.tally.steps
+                    if polished >= self.options.polish:
+                        return
+            if self.tally.steps == before and polished == 0 and self._exhausted():
+                return
+            if self._is_proven() and self.tally.steps == before:
+                return
+            share *= 2
+
+    def _exhausted(self) -> bool:
+        key = self.best_key
+        return all(
+            (key is not None and not _may_win(cut, key)) or all(not s.is_open for s in cut.searches())
+            for cut in self.cuts
+        )
+
+    def _is_proven(self) -> bool:
+        key = self.best_key
+        return key is not None and key[0] <= self.bound * (1 + 1e-12)
+
+    def _report(self) -> None:
+        key = self.best_key
+        least = "nothing fits yet" if key is None else f"best {key[0]:.6g}, bound {self.bound:.6g}"
+        self.say(f"{self.tally.counts['bindings']} bindings, {self.tally.counts['combinations']} designs; {least}")
+
+
+def _may_win(cut: CutSearch, key: Key) -> bool:
+    """Say whether inner extents may still hold a better design."""
+    return cut.proven < key
+
+
+def _result(progress: _Progress, stopped: bool) -> SearchResult:
+    best = progress.best
+    if best is None:
+        raise MappingError("the search found no design that fits: the memories hold not even the smallest tiles")
+    accounting = best.setting.accounting
+    design = _design(best.setting, best.best)
+    report = evaluate(design, accounting)
+    value = progress.best_key
+    assert value is not None
+    bound = progress.bound
+    scale = _scale(progress.options.objective, design)
+    space = dict(progress.tally.counts)
+    return SearchResult(
+        design,
+        report,
+        progress.options.objective,
+        bound * scale,
+        max(0.0, value[0] / bound - 1) if bound else 0.0,
+        space,
+        tuple(_front(progress, accounting)),
+        stopped,
+    )
+
+
+def _scale(objective: str, design: Design) -> float:
+    """Return what turns a key into SI: ticks into seconds."""
+    return 1 / design.architecture.clock_hz if objective in ("latency", "edp") else 1.0
+
+
+def _front(progress: _Progress, accounting: Accounting) -> Iterator[tuple[Design, Report]]:
+    """Yield the designs evaluated of which none dominates another, by latency."""
+    found: list[tuple[Setting, Found]] = []
+    whole = len(progress.cuts[0].names)
+    for cut in progress.cuts:
+        for searched in cut.searches():
+            if len(searched.group.members) == whole:
+                found += [(cut.setting, f) for f in searched.front]
+    costs = [f.cost for _, f in found]
+    keep = [
+        (s, f)
+        for i, (s, f) in enumerate(found)
+        if not any(_dominates(c, f.cost) or (c == f.cost and j < i) for j, c in enumerate(costs) if j != i)
+    ]
+    for setting, f in sorted(keep, key=lambda pair: pair[1].cost):
+        design = _design(setting, (f,))
+        yield design, evaluate(design, accounting)
+
+
+def _dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+
+
+def _design(setting: Setting, found: tuple[Found, ...]) -> Design:
+    """Return a design made of the best of each group."""
+    groups: list[FusionGroup] = []
+    keep: dict[str, dict[str, tuple[str, ...]]] = {}
+    nests: dict[str, Nest] = {}
+    parts: dict[str, str] = {}
+    shared: dict[str, tuple[tuple[str, ...], ...]] = {}
+    for f in found:
+        group, kept = group_binding(f.choice)
+        groups.append(group)
+        for memory, buffer in group_buffers(setting, f.choice).items():
+            shared[memory] = (*shared.get(memory, ()), *buffer.shared)
+        keep |= kept
+        nests |= {name: nest_of(f.choice.corner.group, placed) for name, placed in f.choice.placed.items()}
+        parts |= {name: placed.part.name for name, placed in f.choice.placed.items()}
+    ordered = {name: keep[name] for name in setting.einsums if name in keep}
+    buffers = {memory: Buffer(shared=regions) for memory, regions in shared.items()}
+    binding = Binding(parts, ordered, tuple(groups), buffers, cycles_per_point=dict(setting.cycles_per_point))
+    return setting.design(binding, nests)

@@ -1,0 +1,129 @@
+"""`attnsim search`: the best mapping and binding, from the cascade and the machine alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from einsum_cascades.diagnostics import MappingError, SpecError
+from studies.cli import library_folders
+from studies.commands_eval import parse_assignment, parse_extent
+from studies.output import Output, emit, output_options, replacing
+
+if TYPE_CHECKING:
+    from simulator.search.search import SearchResult
+
+__all__ = ["search_command"]
+
+_QUIET_S = 2.0  # a search shorter than this says nothing of its progress
+
+
+@click.command("search")
+@click.argument("cascade")
+@click.argument("arch")
+@click.argument("extents", nargs=-1, metavar="[EXTENT=N ...]")
+@click.option("--workload", metavar="NAME", help="A named shape; extents given beside it win.")
+@click.option("--set", "settings", multiple=True, metavar="PART.FIELD=VALUE", help="Change a number of the machine.")
+@click.option(
+    "--objective", metavar="NAME", default="latency", help="latency (the default), energy, edp, traffic, area."
+)
+@click.option("--accounting", metavar="NAME", default="clean", help="clean (the default), all_registers, ports.")
+@click.option(
+    "--cycles", multiple=True, metavar="EINSUM=N", help="Cycles of a point of an Einsum, in place of its operations'."
+)
+@click.option("--effort", type=click.IntRange(1), default=2000, help="Steps to take while nothing is proven (2000).")
+@click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the mapping there, for eval.")
+@output_options
+def search_command(
+    cascade: str,
+    arch: str,
+    extents: tuple[str, ...],
+    workload: str | None,
+    settings: tuple[str, ...],
+    objective: str,
+    accounting: str,
+    cycles: tuple[str, ...],
+    effort: int,
+    save: Path | None,
+    output: Output,
+) -> None:
+    """Find the best mapping and binding of CASCADE on ARCH; no mapping of the library is looked at to find it.
+
+    Ctrl-C ends with the best so far. Example: attnsim search attention_1pass fusemax --workload bert M=65536
+    """
+    from simulator import library
+    from simulator.search.search import Options, search
+    from simulator.workload import Workload
+
+    folders = library_folders()
+    parsed = library.load_cascade(cascade, folders)
+    preset = library.load_workload(workload, folders) if workload else None
+    given = dict(parse_assignment(word, "M=4096") for word in extents)
+    shaped = Workload.of(parsed, preset, **{name: parse_extent(name, value) for name, value in given.items()})
+    machine = library.load_machine(arch, folders)
+    for dotted, value in (parse_assignment(word, "pe2d.rows=128") for word in settings):
+        machine = machine.replace(dotted, value)
+    fixed = {name: parse_extent(name, value) for name, value in (parse_assignment(w, "GM=1") for w in cycles)}
+    options = Options(objective, accounting, effort=effort, cycles_per_point=fixed)
+    result = search(shaped, machine, options, _progress())
+    shipped = list(_shipped(result, folders))
+    if save is not None:
+        with replacing(save) as temporary:
+            temporary.write_text(result.mapping_text, encoding="utf-8", newline="\n")
+    data = result.to_json() | {"shipped": shipped}
+    if output.format == "table" and output.path is None:
+        click.echo("\n".join(_summary(result, shipped)))
+        click.echo()
+    emit(data, output, rows=data["rows"])
+
+
+def _progress() -> Callable[[str], None]:
+    """Return what hears of the progress: about once in two seconds it says so on standard error."""
+    last = time.monotonic()
+
+    def say(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _QUIET_S:
+            last = time.monotonic()
+            click.echo(text, err=True)
+
+    return say
+
+
+def _shipped(result: SearchResult, folders: Any) -> Iterator[dict[str, Any]]:
+    """Yield what the library's own mappings of the cascade cost there, those that fit."""
+    from einsum_cascades.registry import entries
+    from simulator import library
+    from simulator.evaluate import evaluate
+
+    design = result.design
+    for entry in entries("mappings", folders):
+        try:
+            template = library.load_mapping(entry.path, folders)
+            if template.cascade != design.workload.cascade.name:
+                continue
+            made = library.make_design(design.workload, design.architecture, template)
+            report = evaluate(made, result.report.accounting)
+        except (MappingError, SpecError):
+            continue
+        row = {"mapping": entry.name, "latency_s": report.latency_s, "energy_j": report.energy_j}
+        row["traffic_bytes"] = report.traffic_bytes
+        if result.objective in ("latency", "area"):
+            row["headroom"] = report.latency_s / result.bound - 1
+        yield row
+
+
+def _summary(result: SearchResult, shipped: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines that a person reads first."""
+    yield str(result.report)
+    sure = "proven: no design of the space is better" if result.proven else f"at most {result.gap:.2%} above the best"
+    yield f"  {result.objective}: {sure}" + ("; interrupted, the best so far" if result.stopped else "")
+    yield "  space: " + ", ".join(f"{number:,} {name}" for name, number in result.space.items())
+    for row in shipped:
+        over = row["latency_s"] / result.report.latency_s - 1
+        headroom = f"; headroom {row['headroom']:.1%}" if "headroom" in row else ""
+        yield f"  {row['mapping']} of the library: latency {over:+.1%} of that found{headroom}"

@@ -1,0 +1,179 @@
+"""A found design is an ordinary design, the best of its space, and never worse for more room."""
+
+import dataclasses
+import itertools
+from fractions import Fraction
+
+import pytest
+
+from arch_specs.model import Architecture, Compute, Memory, Operation
+from einsum_cascades.diagnostics import MappingError, Source, SpecError
+from einsum_cascades.parser import parse
+from simulator import library
+from simulator.accounting import find_accounting
+from simulator.design import Design
+from simulator.evaluate import evaluate
+from simulator.mapping_reader import read_mapping
+from simulator.search.nests import ORDERS
+from simulator.search.search import Options, search
+from simulator.search.setting import Setting
+from simulator.workload import Workload
+from tests.oracle.every_design import every_report
+
+LENGTHS = [2**power for power in range(10, 21, 2)]
+POINTS = {"GM": 1, "SN": 1, "SD": 1, "A": 1}  # a cycle for each softmax point, as the published FLAT has it
+OBJECTIVES = {
+    "latency": lambda r: r.latency_s,
+    "energy": lambda r: r.energy_j,
+    "traffic": lambda r: r.traffic_bytes,
+    "edp": lambda r: r.latency_s * r.energy_j,
+}
+
+
+def attention(cascade, model, length):
+    return Workload.of(library.load_cascade(cascade), library.load_workload(model), M=length)
+
+
+def op(name, energy):
+    return Operation(name, Fraction(1), energy)
+
+
+def tiny_chip(capacity=256, rows=2, registers=4, bandwidth=8e9):
+    ops = (op("mac", 3e-12), op("max", 1e-12), op("add", 1e-12), op("exp", 5e-12), op("div", 5e-12))
+    return Architecture(
+        "tiny",
+        1e9,
+        (
+            Memory("DRAM", None, None, bandwidth, access_bytes=8, read_energy_j=1e-10, write_energy_j=2e-10),
+            Memory("L3", "DRAM", capacity, access_bytes=4, read_energy_j=1e-11, write_energy_j=2e-11),
+            Compute("pe2d", rows, 2, "L3", ops[:2], registers),
+            Compute("pe1d", rows, 1, "L3", ops, registers),
+        ),
+    )
+
+
+GEMM = "cascade gemm\nextent T, K, N\ninput X[T,K] W[K,N]\noutput Z[T,N]\n\nZ[t,n] = X[t,k] * W[k,n]\n"
+SCALED = (
+    "cascade scaled\nextent K, N\ninput X[K,N]\noutput Z[K,N]\n\nG[n] = X[k,n] :: max\nZ[k,n] = exp(X[k,n] - G[n])\n"
+)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(
+    ("text", "extents", "chip"),
+    [
+        (GEMM, {"T": 4, "K": 2, "N": 1}, tiny_chip(capacity=16)),
+        (SCALED, {"K": 4, "N": 2}, tiny_chip(capacity=16, registers=1)),
+    ],
+)
+def test_the_search_finds_the_best_of_every_design(text, extents, chip, objective, monkeypatch):
+    for order in ("stream", "input", "stationary", "rows_input"):
+        monkeypatch.delitem(ORDERS, order)
+    workload = Workload.of(parse(text), **extents)
+    found = search(workload, chip, Options(objective, effort=100_000))
+    value = OBJECTIVES[objective]
+    best = min(map(value, every_report(Setting(workload, chip, find_accounting("clean")))))
+    assert value(found.report) == pytest.approx(best, rel=1e-9)
+    assert found.bound <= best * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("model", ["bert", "trxl", "t5", "xlm"])
+def test_one_pass_attention_matches_or_beats_the_published_binding(model, length):
+    # FuseMax (MICRO 2024), +Binding; the 2-D array's own work is 2E + 9 operations for each score.
+    workload = attention("attention_1pass", model, length)
+    chip = library.load_machine("fusemax")
+    found = search(workload, chip, Options(polish=1))
+    published = evaluate(library.make_design(workload, chip, library.load_mapping("fusemax_binding")))
+    extent = workload.extents["E"]
+    scores = 64 * workload.extents["H"] * length**2
+    own_work_s = (2 * extent + 9) * scores / 65536 / 940e6
+    assert found.proven
+    assert found.report.latency_s <= own_work_s * (1 + 1e-12) < published.latency_s
+    if extent == 64:
+        headroom = {1024: 0.124, 4096: 0.036}.get(length, 0.015)
+        assert published.latency_s / found.bound - 1 == pytest.approx(headroom, abs=0.006)
+
+
+@pytest.mark.parametrize("length", LENGTHS[:4])
+@pytest.mark.parametrize("model", ["bert", "xlm"])
+def test_three_pass_attention_is_at_least_as_fast_as_flat(model, length):
+    workload = attention("attention_3pass", model, length)
+    chip = library.load_machine("flat")
+    found = search(workload, chip, Options(polish=1, cycles_per_point=POINTS))
+    flat = evaluate(library.make_design(workload, chip, library.load_mapping("flat")))
+    assert found.report.latency_s <= flat.latency_s * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("objective", ["latency", "energy", "traffic", "edp"])
+@pytest.mark.parametrize("mapping", ["fusemax_binding", "fusemax_arch", "fusemax_cascade"])
+def test_no_shipped_mapping_that_fits_is_better(mapping, objective):
+    workload = attention("attention_1pass", "bert", 1024)
+    chip = library.load_machine("fusemax")
+    made = library.make_design(workload, chip, library.load_mapping(mapping))
+    # What an artifact forgets to count is no saving.
+    honest = dataclasses.replace(made, binding=dataclasses.replace(made.binding, lost_ranks={}, uncharged=()))
+    found = search(workload, chip, Options(objective, effort=150))
+    assert OBJECTIVES[objective](found.report) <= OBJECTIVES[objective](evaluate(honest)) * (1 + 1e-12)
+
+
+def test_a_larger_buffer_never_makes_the_best_worse():
+    workload = Workload.of(parse(SCALED), K=8, N=8)
+    for objective, value in OBJECTIVES.items():
+        costs = []
+        for capacity in (16, 32, 64, 128, 512):
+            try:
+                found = search(workload, tiny_chip(capacity=capacity), Options(objective, effort=20_000))
+            except MappingError:
+                continue
+            costs.append(value(found.report))
+        assert len(costs) >= 3
+        assert all(b <= a * (1 + 1e-9) for a, b in itertools.pairwise(costs))
+
+
+def test_a_found_mapping_reads_back_to_the_same_costs():
+    workload = attention("attention_1pass", "bert", 4096)
+    found = search(workload, library.load_machine("fusemax"))
+    mapping, binding = read_mapping(Source("found.yaml", found.mapping_text), "found").select({})
+    report = evaluate(Design(workload, found.design.architecture, mapping, binding))
+    assert report.to_json() == found.report.to_json()
+
+
+def test_the_same_search_gives_the_same_design():
+    workload = attention("attention_1pass", "t5", 1024)
+    chip = library.load_machine("fusemax")
+    assert search(workload, chip).to_json() == search(workload, chip).to_json()
+
+
+def test_the_front_holds_no_design_that_another_dominates():
+    found = search(
+        attention("attention_1pass", "bert", 1024), library.load_machine("fusemax"), Options("edp", effort=100)
+    )
+    costs = [(r.latency_s, r.energy_j, r.traffic_bytes) for _, r in found.pareto]
+    assert costs
+    assert not any(a != b and all(x <= y for x, y in zip(a, b, strict=True)) for a in costs for b in costs)
+
+
+def test_an_interrupted_search_gives_the_best_so_far():
+    calls = []
+
+    def interrupt(text):
+        calls.append(text)
+        raise KeyboardInterrupt
+
+    found = search(attention("attention_1pass", "bert", 4096), library.load_machine("fusemax"), say=interrupt)
+    assert found.stopped
+    assert len(calls) == 1
+    assert found.report.latency_s > 0
+
+
+def test_an_unknown_objective_is_a_message_with_a_suggestion():
+    with pytest.raises(SpecError, match="did you mean 'latency'"):
+        search(Workload.of(parse(GEMM), T=4, K=4, N=4), tiny_chip(), Options("latencey"))
+
+
+def test_what_no_memory_can_hold_is_a_mapping_error():
+    chip = tiny_chip().replace("pe2d.rows", 2)
+    impossible = dataclasses.replace(chip, parts=tuple(p for p in chip.parts if p.name != "pe1d"))
+    with pytest.raises(MappingError):
+        search(Workload.of(parse(SCALED), K=4, N=4), impossible)
