@@ -101,6 +101,7 @@ def test_every_typo_is_told_before_the_first_point(tmp_path):
         (("--set", "M=1,"), "axis M has an empty value in '1,'"),
         (("--set", "M=64", "--set", "M=128"), "axis M is given twice"),
         (("--set", "M=64,64"), "axis M has 64 twice"),
+        (("--set", "clock=1GHz", "--set", "clock_hz=2GHz"), "axes clock and clock_hz are the same number of fusemax"),
         (("--set", "L3.capacity=1MiB..2MiB"), "the range 1MiB..2MiB needs a step"),
         (("--set", "L3.capacity=1 GB/s"), "L3.capacity"),
         (("--set", "pe2d.rows=64"), "needs the extent"),
