@@ -76,7 +76,10 @@ def sweep_command(
     sweep = _make(cascade, arch, extents, given, workload, mapping, accounting)
     if out is not None:
         store = open_store(sweep, out, cast(PartFormat, shape), resume=resume)
-        _run(sweep, store, workers, scheduler)
+        if store.finished:
+            click.echo(f"{out} is finished", err=True)
+        else:
+            _run(sweep, store, workers, scheduler)
     elif shape == "table":
         _show(sweep)
     else:

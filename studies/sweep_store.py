@@ -12,7 +12,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -88,12 +88,16 @@ def _hash(text: str) -> str:
 
 @dataclass(frozen=True)
 class Store:
-    """The parts of one sweep: `folder` holds them, `target` is the one file that they become, if any."""
+    """The parts of one sweep: `folder` holds them, `target` is the one file that they become, if any.
+
+    `finished` says that the file is there already, whole.
+    """
 
     folder: Path
     target: Path | None
     form: PartFormat
     parts: int
+    finished: bool = False
 
     def path(self, number: int) -> Path:
         """Return where a part is, or will be."""
@@ -120,7 +124,7 @@ class Store:
             return self.folder
         with replacing(self.target) as temporary:
             join((self.path(number) for number in range(self.parts)), self.form, temporary)
-        with replacing(self.target.with_name(self.target.name + ".meta.json")) as temporary:
+        with replacing(_beside(self.target)) as temporary:
             temporary.write_text(sidecar, encoding="utf-8", newline="\n")
         shutil.rmtree(self.folder)
         return self.target
@@ -144,6 +148,8 @@ def open_store(sweep: Sweep, out: Path, form: PartFormat, *, resume: bool) -> St
     parts = -(-sweep.space.points // part_rows(sweep))
     manifest = {**describe_sweep(sweep), "format": form, "part_rows": part_rows(sweep), "parts": parts}
     store = Store(folder, target, form, parts)
+    if resume and target is not None and not folder.exists() and _is_of(target, manifest):
+        return replace(store, finished=True)
     with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "manifest.json"
@@ -159,12 +165,28 @@ def open_store(sweep: Sweep, out: Path, form: PartFormat, *, resume: bool) -> St
     return store
 
 
+def _is_of(target: Path, manifest: dict[str, Any]) -> bool:
+    """Say whether a file is the whole table of a sweep."""
+    beside = _beside(target)
+    if not (target.is_file() and beside.is_file()):
+        return False
+    with _explained(beside):
+        there = json.loads(beside.read_text("utf-8"))
+    wanted = json.loads(json.dumps(plain(manifest)))
+    return all(there.get(key) == wanted[key] for key in wanted)
+
+
+def _beside(target: Path) -> Path:
+    """Return the file that describes a table."""
+    return target.with_name(target.name + ".meta.json")
+
+
 @contextmanager
 def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except json.JSONDecodeError as error:
-        raise SpecError(f"{folder}/manifest.json is broken: remove {folder}, or choose another --out") from error
+        raise SpecError(f"{folder}: its description is broken: remove it, or choose another --out") from error
     except OSError as error:
         raise SpecError(f"{folder}: cannot be written: {(error.strerror or 'unknown error').lower()}") from error
 

@@ -53,6 +53,10 @@ def make_axes(given: Given, workload: Workload, architecture: Architecture, temp
             axes.append(_make_axis(name, values, workload, architecture, template))
         except SpecError as error:
             problems += error.problems
+    spelled: dict[str, str] = {}
+    for name in (axis.name for axis in axes if axis.kind == "number"):
+        if (other := spelled.setdefault(architecture.path(name), name)) != name:
+            problems.append(Problem(f"axes {other} and {name} are the same number of {architecture.name}"))
     if problems:
         raise SpecError(problems)
     return tuple(axes)

@@ -101,6 +101,7 @@ def test_every_typo_is_told_before_the_first_point(tmp_path):
         (("--set", "M=1,"), "axis M has an empty value in '1,'"),
         (("--set", "M=64", "--set", "M=128"), "axis M is given twice"),
         (("--set", "M=64,64"), "axis M has 64 twice"),
+        (("--set", "clock=1GHz", "--set", "clock_hz=2GHz"), "axes clock and clock_hz are the same number of fusemax"),
         (("--set", "L3.capacity=1MiB..2MiB"), "the range 1MiB..2MiB needs a step"),
         (("--set", "L3.capacity=1 GB/s"), "L3.capacity"),
         (("--set", "pe2d.rows=64"), "needs the extent"),
@@ -125,6 +126,17 @@ def test_a_folder_is_not_written_over(tmp_path):
     whole = (out / "part-000000.csv").read_bytes()
     assert run(*SMALL, "--out", out, "--resume").exit_code == 0
     assert (out / "part-000000.csv").read_bytes() == whole
+
+
+def test_a_file_that_is_finished_is_left_alone(tmp_path):
+    out = tmp_path / "t.csv"
+    assert run(*SMALL, "--out", out).exit_code == 0
+    before = out.stat().st_mtime_ns
+    again = run(*SMALL, "--out", out, "--resume")
+    assert (again.exit_code, again.stderr) == (0, f"{out} is finished\n")
+    assert out.stat().st_mtime_ns == before
+    assert run(*SWEEP, "--set", "M=2^10", "--out", out, "--resume").exit_code == 0
+    assert len(out.read_text().splitlines()) == 2
 
 
 def test_a_mapping_for_another_cascade_is_refused():

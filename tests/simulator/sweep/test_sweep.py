@@ -45,7 +45,7 @@ def test_structures_are_tried_like_tiles():
     sweep = Sweep(given)
     assert sweep.vector is not None
     assert len(sweep.vector.structures) == 64
-    numbers = np.array([0, 7, 13, 22, 38])
+    numbers = np.array([7, 22])
     ours, theirs = sweep.vector.table(numbers), as_table(given, scalar_rows(given, numbers))
     for name in ("mapping.rows", "mapping.resident", "mapping.scores", "mapping.stationary", "why", "bound_by"):
         assert ours[name].tolist() == theirs[name].tolist()
