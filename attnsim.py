@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from einsum_cascades.ir import Cascade
 from einsum_cascades.registry import entries, locate_any
@@ -20,10 +20,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from arch_specs.model import Architecture
+    from einsum_cascades.analysis import Analysis
+    from einsum_cascades.equality import Equality
     from simulator.design import Design
     from simulator.report import Report
 
-__all__ = ["design", "evaluate", "load", "names", "parse", "run", "study", "sweep", "text"]
+__all__ = [
+    "analyze",
+    "design",
+    "evaluate",
+    "load",
+    "names",
+    "parse",
+    "run",
+    "study",
+    "sweep",
+    "text",
+    "verify",
+]
 
 _LOADERS = {
     "cascades": "load_cascade",
@@ -69,6 +83,32 @@ def run(cascade: Cascade | str, inputs: dict[str, np.ndarray], **extents: int) -
     return run_cascade(_cascade(cascade), inputs, extents)
 
 
+def analyze(cascade: Cascade | str, **extents: int) -> Analysis:
+    """Return what a cascade must cost anywhere: passes, live footprint, operations, least traffic, as formulas.
+
+    With extents each formula is also a number.
+
+    >>> analyze("attention_3pass").to_json()["passes"]["M"]
+    3
+    """
+    from einsum_cascades.analysis import analyze as analyze_cascade
+
+    return analyze_cascade(_cascade(cascade), extents or None)
+
+
+def verify(cascade: Cascade | str, against: Cascade | str | None = None) -> Equality:
+    """Return whether a cascade computes what its reference formula does, or what another cascade does.
+
+    >>> verify("attention_1pass", against="attention_3pass").equal
+    True
+    """
+    from einsum_cascades.equality import compare_with_cascade, compare_with_reference
+
+    if against is None:
+        return compare_with_reference(_cascade(cascade))
+    return compare_with_cascade(_cascade(cascade), _cascade(against))
+
+
 def design(
     cascade: Cascade | str,
     arch: Architecture | str,
@@ -92,8 +132,17 @@ def design(
     return library.make_design(shaped, machine, template, settings)
 
 
-def evaluate(cascade: Cascade | str | Design, arch: Architecture | str = "fusemax", **options: Any) -> Report:
+def evaluate(
+    cascade: Cascade | str | Design,
+    arch: Architecture | str = "fusemax",
+    *,
+    accounting: str = "clean",
+    method: Literal["bound", "cycle"] = "bound",
+    **options: Any,
+) -> Report:
     """Return the cost of a design, or of what `design` makes of the same arguments.
+
+    At its ceiling (`method="bound"`), or as its tasks run one by one (`"cycle"`); `accounting` says what is charged.
 
     >>> round(evaluate("attention_1pass", "fusemax", workload="bert", M=2**20).utilization["pe2d"], 3)
     0.993
@@ -102,19 +151,23 @@ def evaluate(cascade: Cascade | str | Design, arch: Architecture | str = "fusema
     from simulator.evaluate import evaluate as evaluate_design
 
     made = cascade if isinstance(cascade, Design) else design(cascade, arch, **options)
-    return evaluate_design(made)
+    return evaluate_design(made, accounting, method)
 
 
 def sweep(
     cascade: Cascade | str,
     arch: Architecture | str,
-    axes: dict[str, Sequence[str | int | float]],
+    axes: dict[str, str | Sequence[str | int | float]],
     *,
     workload: str | None = None,
     mapping: str | None = None,
+    accounting: str = "clean",
     **extents: int,
 ) -> pd.DataFrame:
-    """Return one row per point of the product of `axes` (extents, numbers of the machine, knobs).
+    """Return one row per point of the product of `axes` (extents, numbers of the machine, knobs), the last fastest.
+
+    An axis is a list of values or a text such as "2^10..2^20"; `accounting` says what energy and time are charged.
+    Designs that differ in numbers only are evaluated many at a time.
 
     >>> table = sweep("attention_1pass", "fusemax", {"M": [1024, 4096], "pe2d.rows": [128, 256]}, workload="bert")
     >>> len(table), bool(table.feasible.all())
@@ -123,15 +176,18 @@ def sweep(
     import pandas as pd
 
     from simulator import library
-    from simulator.sweep import sweep_rows
+    from simulator.sweep.run import Sweep
+    from simulator.sweep.space import make_space
     from simulator.workload import Workload
 
     preset = library.load_workload(workload) if workload else None
-    parsed = _cascade(cascade)
-    shaped = Workload.of(parsed, preset, **extents)
+    shaped = Workload.of(_cascade(cascade), preset, **extents)
     machine = library.load_machine(arch) if isinstance(arch, str) else arch
     template = library.load_mapping(mapping) if mapping else None
-    return pd.DataFrame(sweep_rows(shaped, machine, axes, template))
+    space = make_space(shaped, machine, axes, template, accounting)
+    table = pd.concat([pd.DataFrame(block) for block in Sweep(space).blocks()], ignore_index=True)
+    whole = [field.name for field in space.fields if field.kind == "whole"]
+    return table.astype(dict.fromkeys(whole, "Int64"))
 
 
 def study(name: str) -> Any:

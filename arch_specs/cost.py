@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from arch_specs.model import Architecture, Compute, Memory, Operation
+from arch_specs.model import Architecture, Compute, Memory, Operation, Part
 from arch_specs.reader import Problems, read_yaml
 from einsum_cascades.diagnostics import SpecError, read_source
 
-__all__ = ["AccessCost", "RegisterFile", "access_cost", "chip_area", "operation_energy", "register_file"]
+__all__ = ["AccessCost", "RegisterFile", "access_cost", "chip_area", "operation_energy", "part_area", "register_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +171,15 @@ def chip_area(architecture: Architecture) -> dict[str, float]:
     >>> round(sum(areas.values()) / 1e8, 2)
     13.03
     """
-    areas = {}
-    for part in architecture.parts:
-        if isinstance(part, Memory):
-            cost = access_cost(architecture, part)
-            areas[part.name] = cost.area_um2 if cost else part.area_um2 or 0.0
-        else:
-            registers = register_file(part.registers).area_um2 if part.registers else 0.0
-            along_rows = part.rows if part.cols > 1 else 0
-            areas[part.name] = part.lanes * (_logic_area(part.ops) + registers) + along_rows
+    areas = {part.name: part_area(architecture, part) for part in architecture.parts}
     return areas | {"networks": float(len(architecture.computes))}
+
+
+def part_area(architecture: Architecture, part: Part) -> float:
+    """Return the area in um^2 of one part; SpecError for a memory whose technology lacks what it needs."""
+    if isinstance(part, Memory):
+        cost = access_cost(architecture, part)
+        return cost.area_um2 if cost else part.area_um2 or 0.0
+    registers = register_file(part.registers).area_um2 if part.registers else 0.0
+    along_rows = part.rows if part.cols > 1 else 0
+    return part.lanes * (_logic_area(part.ops) + registers) + along_rows

@@ -191,6 +191,10 @@ class Architecture:
             new = dataclasses.replace(new, sources=sources, uncertain=self.uncertain - {path})
         return new  # type: ignore[no-any-return]
 
+    def path(self, dotted: str) -> str:
+        """Return the one spelling of a dotted path: `L3.capacity` is `L3.capacity_bytes`; SpecError as in `value`."""
+        return self._path(*self._locate(dotted))
+
     def source(self, dotted: str) -> str | None:
         """Return where the number at a dotted path was read, or None when it is not known."""
         return self.sources.get(self._path(*self._locate(dotted)))

@@ -27,10 +27,28 @@ _FORMS: tuple[tuple[Form, re.Pattern[str]], ...] = (
 _PLAIN_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"}
 
 
+# Deeper than any specification, and far from the depth at which the interpreter itself would give up.
+_DEEPEST = 100
+
+
+class _Loader(yaml.BaseLoader):
+    """PyYAML's plain loader with a limit to nesting; it composes by recursion."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise RecursionError
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
 def compose(source: Source) -> yaml.Node:
     """Return the root of a text; SpecError for a syntax error, no values, two documents."""
     try:
-        loader = yaml.BaseLoader(source.text)
+        loader = _Loader(source.text)
         loader.name = source  # every mark carries its source, so that trees of several files may be joined
         root = loader.get_single_node()
     except yaml.YAMLError as error:

@@ -61,7 +61,11 @@ class Analysis:
             "passes": {rank: value(n) for rank, n in self.passes.items()},
             "reads": {
                 tensor: {
-                    rank: {"direct": value(c.direct.passes), "lineage": value(c.lineage.passes)}
+                    rank: {
+                        "direct": value(c.direct.passes),
+                        "lineage": value(c.lineage.passes),
+                        "traversals": value(c.traversals),
+                    }
                     for rank, c in ranks.items()
                 }
                 for tensor, ranks in self.reads.items()

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from einsum_cascades.ir import Affine, Cascade, Einsum, Extent, Tensor, rank_of
+from einsum_cascades.ir import Affine, Cascade, Extent, Tensor, rank_of
 
 __all__ = ["build", "same_rank", "tiles_of"]
 
 
-def build(
-    name: str,
-    extents: Iterable[Extent],
-    declared: Iterable[Tensor],
-    einsums: Iterable[Einsum],
-    *,
-    doc: str = "",
-    reference: str | None = None,
-) -> Cascade:
-    """Return the cascade of these parts, its intermediate tensors added in the order in which they are written.
+def build(cascade: Cascade) -> Cascade:
+    """Return the cascade with the tensors that its Einsums write added: inputs, outputs, then these as written.
 
-    `declared` holds inputs and outputs. Nothing is checked; `verify` does that.
+    Its own tensors are the inputs and outputs; intermediate ones are found anew. Nothing is checked; `verify` does
+    that.
     """
-    extents, einsums = tuple(extents), tuple(einsums)
-    tensors = {t.name: t for t in declared}
+    tensors = {t.name: t for t in cascade.tensors if t.role != "intermediate"}
     # An Einsum that is not an init line names all ranks of its tensor, so it speaks first.
-    for einsum in sorted(einsums, key=lambda e: e.init):
+    for einsum in sorted(cascade.einsums, key=lambda e: e.init):
         if einsum.name not in tensors:
-            ranks = tuple(_rank(index, extents) for index in einsum.output.indices)
+            ranks = tuple(_rank(index, cascade.extents) for index in einsum.output.indices)
             tensors[einsum.name] = Tensor(einsum.name, ranks, "intermediate", einsum.output.span)
-    return Cascade(name, extents, tuple(tensors.values()), einsums, doc, reference)
+    order = ("input", "output", "intermediate")
+    return replace(cascade, tensors=tuple(sorted(tensors.values(), key=lambda t: order.index(t.role))))
 
 
 def _rank(index: Affine, extents: tuple[Extent, ...]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from einsum_cascades.polynomial import Polynomial
 
-__all__ = ["heaviest_path", "heights", "magnitude", "mutual_parts", "walk_chains"]
+__all__ = ["fits_in", "heaviest_path", "heights", "magnitude", "mutual_parts", "walk_chains"]
 
 
 def magnitude(passes: Polynomial) -> float:
@@ -75,3 +75,31 @@ def heights(below: Sequence[set[int]]) -> list[int]:
         return level[i]
 
     return [visit(i, frozenset()) for i in range(len(below))]
+
+
+def fits_in(count: int, before: Sequence[set[int]], ways: Sequence[tuple[int, int, str]], turns: int) -> bool:
+    """Say whether elements can be put into turns, each turn going one way.
+
+    An element comes in a later turn than those `before` it. For each (i, j, way) i comes no later than j, and both in
+    the same turn only if it goes that way.
+    """
+
+    def place(turn: list[int], going: dict[int, str]) -> bool:
+        j = len(turn)
+        if j == count:
+            return True
+        for t in range(turns):
+            trial = [*turn, t]
+            if any(trial[a] >= trial[b] for a in range(j + 1) for b in before[a] if b <= j and a != b):
+                continue
+            direction = dict(going)
+            tied = [(a, b, way) for a, b, way in ways if max(a, b) == j]
+            good = all(trial[a] <= trial[b] for a, b, _ in tied)
+            for a, b, way in tied:
+                if trial[a] == trial[b] and direction.setdefault(t, way) != way:
+                    good = False
+            if good and place(trial, direction):
+                return True
+        return False
+
+    return place([], {})

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 
 from einsum_cascades.domains import find_domains
 from einsum_cascades.ir import Call, Cascade, Einsum, Predicate, reads, walk
-from einsum_cascades.ops import OPERATORS, reduction_class
-from einsum_cascades.points import count_points, words_of
+from einsum_cascades.ops import class_of, reduction_class, steps_of
+from einsum_cascades.points import count_points, project, words_of
 from einsum_cascades.polynomial import Polynomial
 
 __all__ = ["compulsory_words", "count_operations", "count_totals", "tensor_words"]
@@ -55,7 +55,7 @@ def _count(cascade: Cascade, einsum: Einsum, domain: tuple[Predicate, ...], *, s
 def map_operations(einsum: Einsum) -> Counter[str]:
     """Return the operations of the expression at one point, by class."""
     calls = (node for node in walk(einsum.expr) if isinstance(node, Call) and reads(node))
-    return Counter(OPERATORS[c.operator].counts_as for c in calls for _ in range(max(1, len(c.arguments) - 1)))
+    return Counter(class_of(c.operator) for c in calls for _ in range(steps_of(c.operator, len(c.arguments))))
 
 
 def _stages(einsum: Einsum) -> list[tuple[str, tuple[str, ...]]]:
@@ -70,9 +70,9 @@ def _stages(einsum: Einsum) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _made(cascade: Cascade, variables: Iterable[str], domain: tuple[Predicate, ...]) -> Polynomial:
-    """Return the number of points over some variables; predicates that name others do not empty a row."""
-    kept = set(variables)
-    return count_points(cascade, variables, [p for p in domain if set(p.left.variables) <= kept])
+    """Return the number of points over some variables at which the others can have a value."""
+    kept = tuple(variables)
+    return count_points(cascade, kept, project(cascade, domain, kept))
 
 
 def count_totals(operations: Mapping[str, Mapping[str, Polynomial]]) -> dict[str, Polynomial]:

@@ -61,12 +61,12 @@ class Problem:
         if self.span is None:
             return self.message if self.hint is None else f"{self.message}\n    {self.hint}"
         span = self.span
-        text = span.source.line(span.line)
         out = f"{span.source.name}:{span.line}:{span.column}: {self.message}"
+        text, column = _window(span.source.line(span.line), span.column)
         if text.strip():
             # Tabs are kept in the caret line, so that the caret stands below its column on any terminal.
-            margin = "".join("\t" if c == "\t" else " " for c in text[: span.column - 1])
-            marks = "^" * max(1, min(span.width, len(text) - span.column + 1))
+            margin = "".join("\t" if c == "\t" else " " for c in text[: column - 1])
+            marks = "^" * max(1, min(span.width, len(text) - column + 1))
             out += f"\n    {text}\n    {margin}{marks}"
         return out if self.hint is None else f"{out}\n    {self.hint}"
 
@@ -105,6 +105,18 @@ class StudyError(AttnsimError):
 def _position(problem: Problem) -> tuple[str, int, int]:
     span = problem.span
     return (span.source.name, span.line, span.column) if span else ("", 0, 0)
+
+
+_WIDEST = 160
+
+
+def _window(line: str, column: int) -> tuple[str, int]:
+    """Return the part of a long line around a column, and the column in it; control characters become `?`."""
+    shown = "".join(c if c.isprintable() or c == "\t" else "?" for c in line)
+    if len(shown) <= _WIDEST:
+        return shown, column
+    start = max(0, min(column - _WIDEST // 2, len(shown) - _WIDEST))
+    return shown[start : start + _WIDEST], column - start
 
 
 def suggest(name: str, candidates: Iterable[str]) -> str | None:

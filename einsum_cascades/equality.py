@@ -1,4 +1,7 @@
-"""Does a cascade compute what it should? Run on random inputs, against a formula or against another cascade."""
+"""Does a cascade compute what it should? Run on random inputs, against a formula or against another cascade.
+
+Two cascades are compared without rounding where that is possible: with whole numbers, in a finite field.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascades.diagnostics import Problem, SpecError
+from einsum_cascades.exact import FIELD, PRIME, NotExact
 from einsum_cascades.extents import resolve_extents
-from einsum_cascades.interpret import run
+from einsum_cascades.interpret import evaluate, run
 from einsum_cascades.ir import Cascade
 from einsum_cascades.references import find_reference
 
@@ -23,7 +27,10 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Equality:
-    """The outcome: the largest error over all shapes and outputs, relative to the largest magnitude of an output."""
+    """The outcome over all shapes and outputs: the largest error relative to the largest magnitude of an output.
+
+    Of an exact comparison, which knows no distance, `max_error` is the largest share of elements that differ.
+    """
 
     equal: bool
     method: str
@@ -81,19 +88,37 @@ def compare_with_cascade(
 ) -> Equality:
     """Return whether two cascades with the same inputs and outputs compute the same, on random inputs.
 
-    Raises SpecError when their inputs or outputs differ.
+    Exactly, where both consist of what a finite field knows; in float64 otherwise. Raises SpecError when their inputs
+    or outputs differ.
     """
     for kind, mine, other in (("inputs", first.inputs, second.inputs), ("outputs", first.outputs, second.outputs)):
         if {(t.name, len(t.ranks)) for t in mine} != {(t.name, len(t.ranks)) for t in other}:
             raise SpecError(f"{first.name} and {second.name} have different {kind}")
-    shapes, errors = [], []
-    for seed in range(1 if extents else rounds):
-        shape = _shared_extents(first, second, extents, seed)
-        inputs = _draw_inputs(first, shape, seed)
-        results = [run(c, inputs, {n: x for n, x in shape.items() if n in _names(c)}) for c in (first, second)]
-        errors.append(_error(results[0], results[1], first.name))
-        shapes.append(shape)
-    return _outcome(f"float64 against {second.name}", errors, shapes)
+    shapes = [_shared_extents(first, second, extents, seed) for seed in range(1 if extents else rounds)]
+    try:
+        errors = [_compare_exactly(first, second, shape, seed) for seed, shape in enumerate(shapes)]
+        return _outcome(f"exact, modulo {PRIME}, against {second.name}", errors, shapes)
+    except NotExact:
+        errors = [_compare_floats(first, second, shape, seed) for seed, shape in enumerate(shapes)]
+        return _outcome(f"float64 against {second.name}", errors, shapes)
+
+
+def _own(cascade: Cascade, shape: Mapping[str, int]) -> dict[str, int]:
+    return {name: extent for name, extent in shape.items() if name in _names(cascade)}
+
+
+def _compare_floats(first: Cascade, second: Cascade, shape: Mapping[str, int], seed: int) -> float:
+    inputs = _draw_inputs(first, shape, seed)
+    found, expected = (run(c, inputs, _own(c, shape)) for c in (first, second))
+    return _error(found, expected, first.name)
+
+
+def _compare_exactly(first: Cascade, second: Cascade, shape: Mapping[str, int], seed: int) -> float:
+    rng = np.random.default_rng(seed)
+    inputs = {t.name: rng.integers(-5, 6, size=[shape[r] for r in t.ranks]) for t in first.inputs}
+    found, expected = (evaluate(c, inputs, _own(c, shape), arithmetic=FIELD) for c in (first, second))
+    names = [t.name for t in first.outputs]
+    return max(float(np.mean(found[n]["residue"] != expected[n]["residue"])) for n in names)
 
 
 def _names(cascade: Cascade) -> set[str]:

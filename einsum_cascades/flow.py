@@ -48,13 +48,13 @@ def leave(node: Node, disjunct: Disjunct) -> Disjunct:
     for (q, key, marked), (low, high) in disjunct:
         if key == POINT:
             out.append(((q, key, marked), (low, high)))
-        elif key in where:
-            out += [((q, k, marked), (low - c.high, high - c.low)) for k, c in where[str(key)]]
-        else:
-            for bound in node.bounds:
-                if bound.variable == key and bound.other in where:
-                    reach = (low + bound.low, high + bound.high)
-                    out += [((q, k, True), (reach[0] - c.high, reach[1] - c.low)) for k, c in where[bound.other]]
+            continue
+        out += [((q, k, marked), (low - c.high, high - c.low)) for k, c in where.get(str(key), ())]
+        # What a predicate keeps within reach of another coordinate stays so, whether it is kept or reduced.
+        for bound in node.bounds:
+            if bound.variable == key and bound.other in where:
+                reach = (low + bound.low, high + bound.high)
+                out += [((q, k, True), (reach[0] - c.high, reach[1] - c.low)) for k, c in where[bound.other]]
     return _freeze(out)
 
 

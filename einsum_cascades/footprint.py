@@ -183,7 +183,8 @@ def _fibers(cascade: Cascade, tensor: str, ranks: Iterable[str], domains: Domain
 def find_live(cascade: Cascade, passes: Passes) -> Live:
     """Return the live footprint along the rank that is streamed: the one with the most passes.
 
-    Of ranks with equally many, that with recurrences is streamed, then that which most Einsums reduce.
+    Of ranks with equally many, that with recurrences is streamed, then that which most Einsums reduce, then that which
+    holds most.
     """
     parents = {f for e in cascade.extents if len(e.factors) > 1 and e.name in passes.ranks for f in e.factors}
     ranks = [r for r in passes.ranks if r not in parents]
@@ -196,10 +197,11 @@ def find_live(cascade: Cascade, passes: Passes) -> Live:
         uses = sum(any(rank_of(v) in family for v in e.reduced) for e in cascade.extended)
         return size, grows, uses
 
-    best = max(ranks, key=weight, default="")
-    if not best:
+    if not ranks:
         return Live("", (), Polynomial(), Polynomial(), Polynomial())
-    return _live(cascade, passes, best)
+    most = max(map(weight, ranks))
+    tied = [_live(cascade, passes, r) for r in ranks if weight(r) == most]
+    return max(tied, key=lambda live: live.words.degree)
 
 
 def _live(cascade: Cascade, passes: Passes, rank: str) -> Live:

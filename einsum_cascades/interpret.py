@@ -17,12 +17,25 @@ from numpy.typing import NDArray
 from einsum_cascades.diagnostics import Problem, SpecError, suggest
 from einsum_cascades.extents import resolve_extents
 from einsum_cascades.generations import Loop, Step, schedule
-from einsum_cascades.ir import Access, Affine, Call, Cascade, Einsum, Expr, Number, Predicate, Symbol, rank_of
-from einsum_cascades.numerics import APPLY, EMPTY, REDUCE, merge_presence
+from einsum_cascades.ir import (
+    Access,
+    Affine,
+    Call,
+    Cascade,
+    Einsum,
+    Expr,
+    Number,
+    Predicate,
+    Stop,
+    Symbol,
+    rank_of,
+)
+from einsum_cascades.numerics import EMPTY, FLOATS, Arithmetic, merge_presence
 
 __all__ = ["evaluate", "run"]
 
 Array = NDArray[Any]
+_Value = tuple[Array, Array | None]
 
 
 @dataclass(slots=True)
@@ -42,34 +55,51 @@ class _Space:
     extents: Mapping[str, int]
 
 
-def run(cascade: Cascade, inputs: Mapping[str, Array], extents: Mapping[str, int]) -> dict[str, Array]:
+def run(
+    cascade: Cascade,
+    inputs: Mapping[str, Array],
+    extents: Mapping[str, int],
+    operators: Mapping[str, Callable[..., Array]] | None = None,
+) -> dict[str, Array]:
     """Return the outputs of a cascade by name, computed in float64.
 
     `inputs` maps the name of each input to an array with one axis per rank; `extents` gives the extents that the
-    shapes do not, and those of factors. A factor that does not divide makes a ragged last tile. Raises SpecError
-    when an input is missing, unknown, or of another shape.
+    shapes do not, and those of factors. A factor that does not divide makes a ragged last tile. `operators` gives
+    the operators that the cascade declares without a body, as functions of arrays. Raises SpecError when an input is
+    missing, unknown, or of another shape, or an operator is missing.
 
     >>> from einsum_cascades.parser import parse
     >>> c = parse("cascade dot\\nextent K\\ninput A[K] B[K]\\noutput Z[]\\nZ[] = A[k] * B[k]")
     >>> run(c, {"A": np.arange(3.0), "B": np.ones(3)}, {})["Z"]
     array(3.)
     """
-    every = evaluate(cascade, inputs, extents)
+    every = evaluate(cascade, inputs, extents, operators)
     return {t.name: every[t.name] for t in cascade.outputs}
 
 
-def evaluate(cascade: Cascade, inputs: Mapping[str, Array], extents: Mapping[str, int]) -> dict[str, Array]:
-    """Return every tensor of a cascade, inputs and intermediates too; as `run` in all else."""
-    arrays = {name: np.asarray(value, dtype=np.float64) for name, value in inputs.items()}
+def evaluate(
+    cascade: Cascade,
+    inputs: Mapping[str, Array],
+    extents: Mapping[str, int],
+    operators: Mapping[str, Callable[..., Array]] | None = None,
+    arithmetic: Arithmetic = FLOATS,
+) -> dict[str, Array]:
+    """Return every tensor of a cascade, inputs and intermediates too, in any arithmetic; as `run` in all else."""
+    missing = [d for d in cascade.definitions if d.body is None and d.name not in (operators or {})]
+    if missing:
+        raise SpecError(Problem(f"operator {d.name} has no body and no function is given", d.span) for d in missing)
+    arrays = {name: arithmetic.lift(np.asarray(value, dtype=np.float64)) for name, value in inputs.items()}
     known = _extents(cascade, arrays, extents)
     tensors = {name: _Tensor(value, None) for name, value in arrays.items()}
     for einsum in cascade.einsums:
         if einsum.name not in tensors:
-            tensors[einsum.name] = _allocate(cascade, einsum.name, known)
+            tensors[einsum.name] = _allocate(cascade, einsum.name, known, arithmetic)
     with np.errstate(all="ignore"):
+        engine = _Engine(cascade, tensors, known, arithmetic, {**arithmetic.operators, **(operators or {})})
         for step in schedule(cascade):
-            _execute(step, tensors, known, {})
-    return {name: t.values if t.present is None else np.where(t.present, t.values, 0.0) for name, t in tensors.items()}
+            engine.execute(step, {})
+    zero = arithmetic.lift(np.array(0.0))
+    return {name: t.values if t.present is None else np.where(t.present, t.values, zero) for name, t in tensors.items()}
 
 
 def _extents(cascade: Cascade, arrays: Mapping[str, Array], given: Mapping[str, int]) -> dict[str, int]:
@@ -97,51 +127,117 @@ def _extents(cascade: Cascade, arrays: Mapping[str, Array], given: Mapping[str, 
     return resolve_extents(cascade, found, ragged=True)
 
 
-def _allocate(cascade: Cascade, name: str, extents: Mapping[str, int]) -> _Tensor:
+def _allocate(cascade: Cascade, name: str, extents: Mapping[str, int], arithmetic: Arithmetic) -> _Tensor:
     """Return a tensor without any element; an iterative rank has a coordinate more per step it is written ahead."""
     tensor = cascade.tensor(name)
     shape = [extents[rank] for rank in tensor.ranks]
     for position in cascade.generations.get(name, ()):
         offsets = [e.output.indices[position].offset for e in cascade.extended if e.name == name]
         shape[position] += max([1, *offsets])
-    return _Tensor(np.zeros(shape), np.zeros(shape, dtype=bool))
+    return _Tensor(arithmetic.lift(np.zeros(shape)), np.zeros(shape, dtype=bool))
 
 
-def _execute(step: Step, tensors: dict[str, _Tensor], extents: Mapping[str, int], fixed: dict[str, int]) -> None:
-    match step:
-        case Loop(variable, backward, steps):
-            generations = range(extents[rank_of(variable)])
-            for generation in reversed(generations) if backward else generations:
-                for inner in steps:
-                    _execute(inner, tensors, extents, {**fixed, variable: generation})
-        case Einsum():
-            _compute(step, tensors, extents, fixed)
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """The tensors as they stand, and what is needed to compute the next one."""
+
+    cascade: Cascade
+    tensors: dict[str, _Tensor]
+    extents: Mapping[str, int]
+    arithmetic: Arithmetic
+    operators: Mapping[str, Callable[..., Array]]
+
+    def execute(self, step: Step, fixed: Mapping[str, int]) -> None:
+        """Run one step of the schedule, `fixed` being the generation of each loop around it."""
+        if isinstance(step, Einsum):
+            self.compute(step, fixed)
+            return
+        count = self.extents[rank_of(step.variable)]
+        for generation in reversed(range(count)) if step.backward else range(count):
+            at = {**fixed, step.variable: generation}
+            for inner in step.steps:
+                self.execute(inner, at)
+            if any(self.holds(stop, step.variable, at) for stop in self.cascade.stops):
+                self.repeat(step, generation)
+                return
+
+    def holds(self, stop: Stop, variable: str, at: Mapping[str, int]) -> bool:
+        """Say whether a stop that watches this loop holds after a generation of it."""
+        sides = [stop.left] if stop.right is None else [stop.left, stop.right]
+        names = tuple(dict.fromkeys(v for side in sides for v in side.variables))
+        if variable not in names:
+            return False
+        space = self.space(names, at)
+        (left, there), *other = [_read(side, self.tensors[side.tensor], space) for side in sides]
+        if not other:
+            return there is not None and not there.any()
+        return self.arithmetic.equal(left, other[0][0])
+
+    def repeat(self, loop: Loop, generation: int) -> None:
+        """Let every later generation of a loop that has stopped be as the last one made."""
+        for einsum in (s for s in loop.steps if isinstance(s, Einsum)):
+            for position in self.cascade.generations.get(einsum.name, ()):
+                index = einsum.output.indices[position]
+                if index.single != loop.variable:
+                    continue
+                last, tensor = generation + index.offset, self.tensors[einsum.name]
+                for array in (tensor.values, tensor.present):
+                    if array is not None:
+                        along = np.moveaxis(array, position, 0)
+                        rest = slice(0, last) if loop.backward else slice(last + 1, None)
+                        along[rest] = along[last]
+
+    def space(self, variables: tuple[str, ...], fixed: Mapping[str, int]) -> _Space:
+        count = len(variables)
+        axes = {v: axis for axis, v in enumerate(variables)}
+        points = {v: np.array([fixed[v]]) if v in fixed else np.arange(self.extents[rank_of(v)]) for v in variables}
+        coordinates = {v: points[v].reshape([-1 if axes[v] == a else 1 for a in range(count)]) for v in variables}
+        return _Space(axes, coordinates, self.extents)
+
+    def compute(self, einsum: Einsum, fixed: Mapping[str, int]) -> None:
+        """Evaluate one Einsum at all of its points, but for the variables that are `fixed`, and store the result."""
+        space = self.space(einsum.variables, fixed)
+        values, present = self.value(einsum.expr, space)
+        for predicate in einsum.predicates:
+            present = _both(present, _holds(predicate, space))
+        # The tail of a ragged tile lies outside the tensor that is written, too.
+        output = self.tensors[einsum.name]
+        target = [_place(index, space) for index in einsum.output.indices]
+        for place, extent in zip(target, output.values.shape, strict=True):
+            if place.size and (place.max() >= extent or place.min() < 0):
+                present = _both(present, (place >= 0) & (place < extent))
+        shape = tuple(space.coordinates[v].size for v in einsum.variables)
+        values, present = _reduce(einsum, space, (np.broadcast_to(values, shape), present), self.arithmetic)
+        _store(output, target, values, present, len(einsum.reduced))
+
+    def value(self, expr: Expr, space: _Space, bound: Mapping[str, _Value] | None = None) -> _Value:
+        """Return the values of an expression over the points, and where it has one; `bound` are parameters."""
+        one = (1,) * len(space.axes)
+        match expr:
+            case Number(value):
+                return self.arithmetic.lift(np.full(one, value)), None
+            case Symbol(name):
+                if bound is not None and name in bound:
+                    return bound[name]
+                known = space.extents.get(name)
+                number = space.coordinates[name].astype(np.float64) if known is None else np.full(one, 1.0 * known)
+                return self.arithmetic.lift(number), None
+            case Access():
+                return _read(expr, self.tensors[expr.tensor], space)
+            case Call(operator, arguments):
+                parts = [self.value(a, space, bound) for a in arguments]
+                own = next((d for d in self.cascade.definitions if d.name == operator), None)
+                if own is not None and own.body is not None:
+                    return self.value(own.body, space, dict(zip(own.parameters, parts, strict=True)))
+                empty = self.arithmetic.lift(np.array(EMPTY.get(operator, 0.0)))
+                values = [v if p is None else np.where(p, v, empty) for v, p in parts]
+                return self.operators[operator](*values), merge_presence(operator, [p for _, p in parts])
+        raise TypeError(f"not an expression: {expr!r}")
 
 
-def _compute(einsum: Einsum, tensors: dict[str, _Tensor], extents: Mapping[str, int], fixed: Mapping[str, int]) -> None:
-    """Evaluate one Einsum at all of its points, but for the variables that are `fixed`, and store the result."""
-    variables = einsum.variables
-    points = {v: np.array([fixed[v]]) if v in fixed else np.arange(extents[rank_of(v)]) for v in variables}
-    axes = {v: axis for axis, v in enumerate(variables)}
-    count = len(variables)
-    coordinates = {v: points[v].reshape([-1 if axes[v] == a else 1 for a in range(count)]) for v in variables}
-    space = _Space(axes, coordinates, extents)
-    values, present = _value(einsum.expr, tensors, space)
-    for predicate in einsum.predicates:
-        present = _both(present, _holds(predicate, space))
-    # The tail of a ragged tile lies outside the tensor that is written, too.
-    output = tensors[einsum.name]
-    target = [_place(index, space) for index in einsum.output.indices]
-    for place, extent in zip(target, output.values.shape, strict=True):
-        if place.size and (place.max() >= extent or place.min() < 0):
-            present = _both(present, (place >= 0) & (place < extent))
-    shape = tuple(points[v].size for v in variables)
-    values, present = _reduce(einsum, space, np.broadcast_to(values, shape), present)
-    _store(output, target, values, present, len(einsum.reduced))
-
-
-def _reduce(einsum: Einsum, space: _Space, values: Array, present: Array | None) -> tuple[Array, Array | None]:
+def _reduce(einsum: Einsum, space: _Space, value: _Value, arithmetic: Arithmetic) -> _Value:
     """Reduce the variables that the output lacks, in the order in which the reductions are written."""
+    values, present = value
     left = list(einsum.reduced)
     if present is not None:
         present = np.broadcast_to(present, values.shape)
@@ -151,9 +247,10 @@ def _reduce(einsum: Einsum, space: _Space, values: Array, present: Array | None)
         if not axes:
             continue
         if present is None:
-            values = REDUCE[operator].reduce(values, axis=axes, keepdims=True)
+            values = arithmetic.reduce(operator, values, axes)
         else:
-            values = REDUCE[operator].reduce(np.where(present, values, EMPTY[operator]), axis=axes, keepdims=True)
+            empty = arithmetic.lift(np.array(EMPTY[operator]))
+            values = arithmetic.reduce(operator, np.where(present, values, empty), axes)
             present = np.asarray(present.any(axis=axes, keepdims=True))
     return values, present
 
@@ -208,25 +305,6 @@ _COMPARE: dict[str, Callable[[Array, Array], Array]] = {
 
 def _holds(predicate: Predicate, space: _Space) -> Array:
     return _COMPARE[predicate.relation](_place(predicate.left, space), _place(predicate.right, space))
-
-
-def _value(expr: Expr, tensors: Mapping[str, _Tensor], space: _Space) -> tuple[Array, Array | None]:
-    """Return the values of an expression over the points, and where it has one."""
-    one = (1,) * len(space.axes)
-    match expr:
-        case Number(value):
-            return np.full(one, value), None
-        case Symbol(name):
-            if name in space.extents:
-                return np.full(one, float(space.extents[name])), None
-            return space.coordinates[name].astype(np.float64), None
-        case Access():
-            return _read(expr, tensors[expr.tensor], space)
-        case Call(operator, arguments):
-            parts = [_value(a, tensors, space) for a in arguments]
-            values = [v if p is None else np.where(p, v, EMPTY.get(operator, 0.0)) for v, p in parts]
-            return APPLY[operator](*values), merge_presence(operator, [p for _, p in parts])
-    raise TypeError(f"not an expression: {expr!r}")
 
 
 def _read(access: Access, tensor: _Tensor, space: _Space) -> tuple[Array, Array | None]:

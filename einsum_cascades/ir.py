@@ -1,6 +1,6 @@
 """The values that a cascade is made of: frozen, complete when made, and equal when they mean the same text.
 
-    Cascade  = Extent* Tensor* Einsum*
+    Cascade  = Extent* Tensor* Definition* Einsum* Stop*
     Einsum   = Access "=" Expr Reduction* Predicate*          (an init Einsum runs once, before generation 0)
     Expr     = Number | Symbol | Access | Call(operator, Expr*)
     Access   = tensor "[" Affine* "]"
@@ -18,13 +18,14 @@ from functools import cached_property
 from typing import Literal
 
 from einsum_cascades.diagnostics import Span
-from einsum_cascades.ops import OPERATORS, reduction_class
+from einsum_cascades.ops import class_of, reduction_class, steps_of
 
 __all__ = [
     "Access",
     "Affine",
     "Call",
     "Cascade",
+    "Definition",
     "Einsum",
     "Expr",
     "Extent",
@@ -32,6 +33,7 @@ __all__ = [
     "Predicate",
     "Reduction",
     "Role",
+    "Stop",
     "Symbol",
     "Tensor",
     "Term",
@@ -208,7 +210,7 @@ class Einsum:
         """
         calls = (node for node in walk(self.expr) if isinstance(node, Call) and reads(node))
         count = Counter(
-            OPERATORS[node.operator].counts_as for node in calls for _ in range(max(1, len(node.arguments) - 1))
+            class_of(node.operator) for node in calls for _ in range(steps_of(node.operator, len(node.arguments)))
         )
         count.update(reduction_class(op) for op in self.reduction_operators)
         return count
@@ -225,6 +227,28 @@ def walk(expr: Expr) -> Iterator[Expr]:
 def reads(expr: Expr) -> bool:
     """Say whether an expression reads any tensor; one that does not is a constant of its point."""
     return any(isinstance(node, Access) for node in walk(expr))
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """An operator of the user's own: `operator silu(x) = x * sigmoid(x)`; without a body it is opaque.
+
+    In the body a parameter is a `Symbol`.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    body: Expr | None = None
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """When generations end early: all elements of `left` equal those of `right`, or, without it, none is present."""
+
+    left: Access
+    right: Access | None = None
+    span: Span | None = _span()
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +283,8 @@ class Cascade:
     einsums: tuple[Einsum, ...]
     doc: str = field(default="", compare=False)
     reference: str | None = None
+    definitions: tuple[Definition, ...] = ()
+    stops: tuple[Stop, ...] = ()
 
     @property
     def summary(self) -> str:

@@ -6,7 +6,8 @@ element that is empty (0) gives empty (0).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,26 @@ from numpy.typing import NDArray
 
 from einsum_cascades.ops import OPERATORS
 
-__all__ = ["APPLY", "EMPTY", "REDUCE", "merge_presence"]
+__all__ = ["EMPTY", "FLOATS", "Arithmetic", "merge_presence"]
 
 Array = NDArray[Any]
 
-REDUCE: dict[str, np.ufunc] = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
+_REDUCE: dict[str, np.ufunc] = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
 EMPTY: dict[str, float] = {name: op.identity for name, op in OPERATORS.items() if op.identity is not None}
 _UNION = ("add", "max", "min")
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """What a cascade is computed in: how numbers enter it, its operators, its reductions, when two arrays are equal.
+
+    `reduce` takes an operator, values and axes, and keeps the axes with extent 1.
+    """
+
+    lift: Callable[[Array], Array]
+    operators: Mapping[str, Callable[..., Array]]
+    reduce: Callable[[str, Array, tuple[int, ...]], Array]
+    equal: Callable[[Array, Array], bool]
 
 
 def subtract(left: Array, right: Array) -> Array:
@@ -48,7 +62,7 @@ def _sigmoid(x: Array) -> Array:
     return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
 
 
-APPLY: dict[str, Callable[..., Array]] = {
+_APPLY: dict[str, Callable[..., Array]] = {
     "add": _fold(np.add),
     "sub": subtract,
     "mul": _fold(np.multiply),
@@ -72,6 +86,13 @@ APPLY: dict[str, Callable[..., Array]] = {
     "recip": lambda x: divide(np.ones_like(x), x),
     "pow": np.power,
 }
+
+
+def _reduce(operator: str, values: Array, axes: tuple[int, ...]) -> Array:
+    return np.asarray(_REDUCE[operator].reduce(values, axis=axes, keepdims=True))
+
+
+FLOATS = Arithmetic(lambda values: values, _APPLY, _reduce, lambda a, b: bool(np.array_equal(a, b)))
 
 
 def merge_presence(operator: str, present: Sequence[Array | None]) -> Array | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["MERGES", "OPERATORS", "Operator", "reduction_class"]
+__all__ = ["MERGES", "OPERATORS", "Operator", "class_of", "reduction_class", "steps_of"]
 
 # On which points a merge works, by (left present, right present): both, left alone, right alone, neither.
 MERGES: dict[str, tuple[bool, bool, bool, bool]] = {
@@ -88,6 +88,24 @@ OPERATORS: dict[str, Operator] = {
         Operator("pow", (2, 2), "pow"),
     )
 }
+
+
+def class_of(operator: str) -> str:
+    """Return the operation class of a map; one that a cascade defines is a class of its own.
+
+    >>> class_of("neg"), class_of("silu")
+    ('sub', 'silu')
+    """
+    return OPERATORS[operator].counts_as if operator in OPERATORS else operator
+
+
+def steps_of(operator: str, arguments: int) -> int:
+    """Return how many operations one call is: `max` of three arguments is two, one that a cascade defines is one.
+
+    >>> steps_of("max", 3), steps_of("exp", 1)
+    (2, 1)
+    """
+    return max(1, arguments - 1) if operator in OPERATORS else 1
 
 
 def reduction_class(operator: str) -> str:

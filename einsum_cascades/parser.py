@@ -3,6 +3,8 @@
     cascade    = {statement newline}                             a newline inside brackets is white space
     statement  = "cascade" NAME | "reference" NAME | "extent" extent {"," extent}
                | ("input" | "output") tensor {[","] tensor} | ["init"] einsum
+               | "operator" NAME "(" NAME {"," NAME} ")" ["=" sum]
+               | "stop" (access "==" access | "empty" "(" access ")")
     extent     = RANK ["=" RANK {"*" RANK}]
     tensor     = NAME "[" [RANK {"," RANK}] "]"
     einsum     = access "=" sum [reductions] ["|" predicate {"," predicate}]
@@ -28,9 +30,9 @@ from pathlib import Path
 
 from einsum_cascades.build import build
 from einsum_cascades.diagnostics import Problem, Source, Span, SpecError, read_source, suggest
-from einsum_cascades.ir import Cascade, Einsum, Extent, Predicate, Reduction, Role, Tensor
+from einsum_cascades.ir import Cascade, Definition, Einsum, Extent, Predicate, Reduction, Role, Stop, Tensor
 from einsum_cascades.lexer import Token, scan
-from einsum_cascades.reader import Reader, Stop
+from einsum_cascades.reader import Reader, Unreadable
 from einsum_cascades.verify import find_problems
 
 __all__ = ["parse", "parse_file"]
@@ -54,12 +56,16 @@ def parse(source: Source | str, name: str | None = None) -> Cascade:
         place = Span(source, 1, 1, max(1, len(source.line(1))))
         problems.append(Problem("the cascade has no name", place, "start with a line 'cascade NAME'"))
     cascade = build(
-        name or parser.name or "unnamed",
-        parser.extents.values(),
-        parser.declared.values(),
-        parser.einsums,
-        doc=_doc(tokens),
-        reference=parser.reference,
+        Cascade(
+            name or parser.name or "unnamed",
+            tuple(parser.extents.values()),
+            tuple(parser.declared.values()),
+            tuple(parser.einsums),
+            doc=_doc(tokens),
+            reference=parser.reference,
+            definitions=tuple(parser.definitions),
+            stops=tuple(parser.stops),
+        )
     )
     # A text with holes would be blamed for what the holes hide; its own mistakes come first.
     problems = problems or list(find_problems(cascade))
@@ -93,6 +99,8 @@ class _Parser(Reader):
     implied: set[str] = field(default_factory=set)
     declared: dict[str, Tensor] = field(default_factory=dict)
     einsums: list[Einsum] = field(default_factory=list)
+    definitions: list[Definition] = field(default_factory=list)
+    stops: list[Stop] = field(default_factory=list)
 
     def statements(self) -> None:
         keywords: dict[str, Callable[[], None]] = {
@@ -102,6 +110,8 @@ class _Parser(Reader):
             "input": self.tensor_line,
             "output": self.tensor_line,
             "init": self.einsum_line,
+            "operator": self.operator_line,
+            "stop": self.stop_line,
         }
         while self.peek().kind != "end":
             if self.peek().kind == "newline":
@@ -110,7 +120,7 @@ class _Parser(Reader):
             self.depth = 0
             try:
                 self.statement(keywords)
-            except Stop:
+            except Unreadable:
                 # The depth is forgotten, so that one missing bracket spoils one line and not the rest of the text.
                 self.depth = 0
                 while self.peek().kind not in ("newline", "end"):
@@ -123,7 +133,7 @@ class _Parser(Reader):
         if first.kind == "name" and first.text not in keywords and following.kind == "name":
             known = suggest(first.text, keywords)
             self.report(f"unknown statement '{first.text}'", first.span, known or f"one of {', '.join(keywords)}")
-            raise Stop
+            raise Unreadable
         keywords.get(first.text, self.einsum_line)()
         if self.peek().kind not in ("newline", "end"):
             raise self.stop("the end of the line")
@@ -190,6 +200,29 @@ class _Parser(Reader):
                 self.declared[word.text] = Tensor(word.text, tuple(ranks), kind, word.span)
             if not self.accept(",") and self.peek().kind != "name":
                 return
+
+    def operator_line(self) -> None:
+        self.take()
+        word = self.expect_name("the name of an operator")
+        self.expect("(", f" after {word.text}")
+        parameters = [self.expect_name("the name of a parameter").text]
+        while self.accept(","):
+            parameters.append(self.expect_name("the name of a parameter").text)
+        self.expect(")", " or ','")
+        body = self.sum() if self.accept("=") else None
+        self.definitions.append(Definition(word.text, tuple(parameters), body, word.span))
+
+    def stop_line(self) -> None:
+        start = self.take().span
+        if self.peek().text == "empty":
+            self.take()
+            self.expect("(", " after empty")
+            self.stops.append(Stop(self.access(), None, start))
+            self.expect(")")
+            return
+        left = self.access()
+        self.expect("==")
+        self.stops.append(Stop(left, self.access(), start))
 
     def einsum_line(self) -> None:
         first = self.peek()

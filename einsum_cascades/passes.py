@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
 
-from einsum_cascades.chains import heaviest_path, heights, magnitude, mutual_parts, walk_chains
+from einsum_cascades.barriers import precedes, ways_of
+from einsum_cascades.chains import fits_in, heaviest_path, heights, magnitude, mutual_parts, walk_chains
 from einsum_cascades.dataflow import Coordinate, Graph, Node, build_graph
-from einsum_cascades.flow import POINT, Disjunct, Flow, start
+from einsum_cascades.flow import Disjunct, Flow, start
 from einsum_cascades.generations import Loop, Step, schedule
 from einsum_cascades.ir import Cascade, rank_of
 from einsum_cascades.polynomial import Polynomial, number, symbol
@@ -32,10 +32,14 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class PassCount:
-    """The passes over one tensor along one rank: of its own reads, and of those of its pointwise images too."""
+    """The passes over one tensor along one rank: of its own reads, and of those of its pointwise images too.
+
+    `traversals` is how many suffice for its own reads: one more than `direct` where recurrences walk it both ways.
+    """
 
     direct: Chain
     lineage: Chain
+    traversals: Polynomial
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,8 @@ class _Analyzer:
             images = self.lineage(tensor, group)
             every = [r for u, at in images for r in self.reads(u, at)]
             own = [r for r in self.reads(tensor, images[0][1]) if r.tensor == tensor]
-            found = PassCount(self.longest(own, group), self.longest(every, group))
+            direct = self.longest(own, group)
+            found = PassCount(direct, self.longest(every, group), self.traversals(own, group, direct))
             if best is None or magnitude(found.lineage.passes) > magnitude(best.lineage.passes):
                 best = found
         return best
@@ -206,13 +211,32 @@ class _Analyzer:
         total = sum((weights[p] for p in path), Polynomial())
         return Chain(total, tuple(reads[i].node.einsum.name for p in path for i in inner[p]))
 
+    def traversals(self, reads: Sequence[_Read], group: frozenset[int], chain: Chain) -> Polynomial:
+        """Return the traversals that suffice, each in one direction, when what is needed of earlier ones is kept."""
+        count = chain.passes.constant()
+        if count is None:
+            return chain.passes
+        whole = self.relation(reads, group, self.flow.arrive)
+        ways = [
+            (i, j, way)
+            for i, first in enumerate(reads)
+            for j, later in enumerate(reads)
+            if j not in whole[i]
+            for way in ways_of(
+                self.flow.arrive(first.node, start(first.coordinates), later.node), later.coordinates, group
+            )
+        ]
+        if len({way for _, _, way in ways}) < 2:
+            return chain.passes
+        return number(count if fits_in(len(reads), whole, ways, count) else count + 1)
+
     def relation(self, reads: Sequence[_Read], group: frozenset[int], arrive: Arrive) -> list[set[int]]:
         """Return, for each read, those that need all of it."""
         return [
             {
                 j
                 for j, later in enumerate(reads)
-                if _precedes(arrive(r.node, start(r.coordinates), later.node), later.coordinates, group)
+                if precedes(arrive(r.node, start(r.coordinates), later.node), later.coordinates, group)
             }
             for r in reads
         ]
@@ -252,7 +276,7 @@ class _Analyzer:
             for j, node in enumerate(nodes):
                 mine = {rank: v for v, rank in node.ranks.items()}
                 at = {q: Coordinate(mine[r]) for q, v in enumerate(names) if (r := nodes[i].ranks[v]) in mine}
-                if held[j] and _precedes(self.flow.arrive(nodes[i], origin, node), at, group, loose=True):
+                if held[j] and precedes(self.flow.arrive(nodes[i], origin, node), at, group, loose=True):
                     below[j].add(i)
         level = heights(below)
         maker = {n.einsum.name: i for i, n in enumerate(nodes)}
@@ -298,46 +322,3 @@ def _through(node: Node, at: Mapping[int, Coordinate]) -> dict[int, Coordinate]:
             position, out = where[c.variable]
             moved[q] = Coordinate(str(position), c.low - out.high, c.high - out.low)
     return moved
-
-
-def _precedes(
-    arriving: Iterable[Disjunct], at: Mapping[int, Coordinate], group: frozenset[int], *, loose: bool = False
-) -> bool:
-    """Say whether a point that depends on the target so depends on all of its fiber along the group.
-
-    `at` gives the target's coordinates at the point; `loose` lets a point that lacks another coordinate take any.
-    """
-    halves: dict[tuple[int, object], list[tuple[float, float]]] = {}
-    for disjunct in arriving:
-        rest = _left_open(disjunct, at, group, loose=loose)
-        if rest is None:
-            continue
-        if not rest:
-            return True
-        if len(rest) == 1:
-            q, key, low, high = rest[0]
-            halves.setdefault((q, key), []).append((low, high))
-    # A prefix and a suffix that meet are together everything.
-    for parts in halves.values():
-        prefix = [high for low, high in parts if low == -inf]
-        suffix = [low for low, high in parts if high == inf]
-        if prefix and suffix and max(prefix) >= min(suffix) - 2:
-            return True
-    return False
-
-
-def _left_open(
-    disjunct: Disjunct, at: Mapping[int, Coordinate], group: frozenset[int], *, loose: bool
-) -> list[tuple[int, object, float, float]] | None:
-    """Return the constraints that keep a dependence from covering the fiber; None when it is of another fiber."""
-    rest: list[tuple[int, object, float, float]] = []
-    for (q, key, marked), (low, high) in disjunct:
-        own = at.get(q)
-        mine = own is not None and own.variable == key
-        if q not in group:
-            same = own is not None and mine and low <= own.high and own.low <= high
-            if not same and not (loose and own is None):
-                return None
-        elif not marked or mine or key == POINT:
-            rest.append((q, key, low, high))
-    return rest

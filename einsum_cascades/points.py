@@ -12,11 +12,11 @@ from fractions import Fraction
 from itertools import product
 
 from einsum_cascades.build import tiles_of
-from einsum_cascades.domains import normalize
+from einsum_cascades.domains import add, normalize, scale
 from einsum_cascades.ir import Affine, Cascade, Extent, Predicate, Term, rank_of
 from einsum_cascades.polynomial import Atom, Polynomial, clamp_at_zero, number, smaller, symbol
 
-__all__ = ["constant_of", "count_points", "extent_of", "root_of", "words_of"]
+__all__ = ["constant_of", "count_points", "extent_of", "project", "root_of", "words_of"]
 
 
 def count_points(cascade: Cascade, variables: Iterable[str], predicates: Iterable[Predicate] = ()) -> Polynomial:
@@ -27,18 +27,65 @@ def count_points(cascade: Cascade, variables: Iterable[str], predicates: Iterabl
     >>> str(count_points(c, ("m", "p"), c.einsum("Z").predicates))
     'M*(M + 1)/2'
     """
-    wholes = {e.name.lower(): e for e in cascade.extents if len(e.factors) > 1}
-    bounds = [_whole(normalize(p), wholes.values()) for p in predicates]
+    normal = [normalize(p) for p in predicates]
+    wholes = {e.name.lower(): e for e in cascade.extents if len(e.factors) > 1 and _walks_whole(e, normal)}
+    bounds = [_whole(p, wholes.values()) for p in normal]
     left = list(variables)
     for whole, extent in wholes.items():  # a tiled coordinate that a predicate bounds is one variable
         if any(whole in b.left.variables for b in bounds) and whole not in left:
             left = [v for v in left if rank_of(v) not in extent.factors] + [whole]
     total = number(1)
+    for bound in bounds:
+        if not bound.left.variables:
+            total = total * _indicator(cascade, bound)
     while left:
         part, held = _part(left[0], bounds)
         left = [v for v in left if v not in part]
         total = total * _count_part(cascade, part, held)
     return _fold(cascade, total)
+
+
+def project(cascade: Cascade, predicates: Iterable[Predicate], kept: Iterable[str]) -> list[Predicate]:
+    """Return what predicates say of the `kept` variables alone: that the others can have a value.
+
+    Exact where the others stand without a factor (Fourier and Motzkin); what says more is left out.
+    """
+    kept = set(kept)
+    tiled = [e for e in cascade.extents if len(e.factors) > 1 and not kept & {f.lower() for f in e.factors}]
+    bounds = [_whole(normalize(p), tiled) for p in predicates]
+    while gone := sorted({v for b in bounds for v in b.left.variables} - kept):
+        bounds = _eliminate(bounds, gone[0])
+    return bounds
+
+
+def _eliminate(bounds: Sequence[Predicate], variable: str) -> list[Predicate]:
+    """Return the bounds without a variable: each of its lower bounds is at most each of its upper ones."""
+    above, below = [Affine((Term(1), Term(-1, (rank_of(variable),))))], [Affine(())]  # v - (V - 1) <= 0, 0 - v <= 0
+    rest = []
+    for bound in bounds:
+        mine = [t for t in bound.left.terms if t.variable == variable]
+        if not mine:
+            rest.append(bound)
+        elif bound.relation != "!=" and len(mine) == 1 and not mine[0].extents and abs(mine[0].coefficient) == 1:
+            others = Affine(tuple(t for t in bound.left.terms if t.variable != variable))
+            signs = {mine[0].coefficient, -mine[0].coefficient} if bound.relation == "==" else {mine[0].coefficient}
+            for sign in signs:  # sign * v + others <= 0
+                side = scale(others, sign * mine[0].coefficient)
+                (above if sign > 0 else below).append(side)
+    made = [Predicate(add(a, b), "<=", Affine(())) for a in above for b in below]
+    return rest + made
+
+
+def _indicator(cascade: Cascade, bound: Predicate) -> Polynomial:
+    """Return 1 where a comparison of extents alone holds and 0 where it does not."""
+    left = constant_of(cascade, bound.left)
+    if Polynomial().dominates(left):
+        return number(1)
+
+    def holds(extents: Mapping[str, int]) -> int:
+        return int(left.evaluate(extents) <= 0)
+
+    return symbol(Atom(f"[{left} <= 0]", holds, number(1)))
 
 
 def root_of(cascade: Cascade, rank: str) -> str:
@@ -65,6 +112,12 @@ def words_of(cascade: Cascade, ranks: Iterable[str]) -> Polynomial:
 def _fold(cascade: Cascade, count: Polynomial) -> Polynomial:
     pairs = ((e.name, tuple(root_of(cascade, f) for f in e.factors)) for e in cascade.extents if len(e.factors) > 1)
     return count.fold(pairs)
+
+
+def _walks_whole(extent: Extent, bounds: Sequence[Predicate]) -> bool:
+    """Say whether the bounds name the tiled coordinate alone: one that names `p1` too needs the tiles apart."""
+    named = (v for b in bounds for v in _whole(b, (extent,)).left.variables)
+    return not any(rank_of(v) in extent.factors for v in named)
 
 
 def _whole(predicate: Predicate, extents: Iterable[Extent]) -> Predicate:

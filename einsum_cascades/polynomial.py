@@ -23,6 +23,7 @@ class Atom:
     text: str
     value: Callable[[Mapping[str, int]], int]
     most: Polynomial | None = None  # never less than the value, where that is known
+    signed: bool = False  # may be negative
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Atom) and self.text == other.text
@@ -101,7 +102,10 @@ class Polynomial:
 
     def dominates(self, other: Polynomial) -> bool:
         """Say whether this is at least `other` at all positive extents, by the sign of every coefficient."""
-        return all(c >= 0 for _, c in (self - other).terms) or self._covers(other)
+        excess = (self - other).terms
+        if any(isinstance(name, Atom) and name.signed for key, _ in excess for name, _ in key):
+            return False
+        return all(c >= 0 for _, c in excess) or self._covers(other)
 
     def _covers(self, other: Polynomial) -> bool:
         """Match each excess monomial of `other` with a larger one of this polynomial that divides evenly."""
@@ -195,7 +199,9 @@ def clamp_at_zero(p: Polynomial) -> Polynomial:
         return p
     if Polynomial().dominates(p):
         return Polynomial()
-    most = Polynomial(tuple((key, c) for key, c in _upper(p).terms if c > 0))
+    # Without what is subtracted it is no less, unless what is subtracted may itself be negative.
+    open_ = any(isinstance(name, Atom) and name.signed for key, c in p.terms if c < 0 for name, _ in key)
+    most = None if open_ else Polynomial(tuple((key, c) for key, c in _upper(p).terms if c > 0))
     return symbol(Atom(f"max({p}, 0)", lambda extents: int(max(p.evaluate(extents), 0)), most))
 
 
@@ -210,7 +216,8 @@ def smaller(first: Polynomial, second: Polynomial) -> Polynomial:
     if second.dominates(_upper(first)):
         return first
     a, b = sorted((first, second), key=str)
-    return symbol(Atom(f"min({a}, {b})", lambda e: int(min(a.evaluate(e), b.evaluate(e))), _upper(b)))
+    signed = not (a.dominates(Polynomial()) and b.dominates(Polynomial()))
+    return symbol(Atom(f"min({a}, {b})", lambda e: int(min(a.evaluate(e), b.evaluate(e))), _upper(b), signed))
 
 
 def _upper(p: Polynomial) -> Polynomial:

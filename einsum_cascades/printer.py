@@ -47,6 +47,14 @@ def print_cascade(cascade: Cascade) -> str:
         lines += [f"{role:<7} {'  '.join(map(_tensor, group))}" for group in _in_lines(tensors)]
     if cascade.reference is not None:
         lines.append(f"reference {cascade.reference}")
+    for definition in cascade.definitions:
+        body = "" if definition.body is None else f" = {print_expr(definition.body)}"
+        lines.append(f"operator {definition.name}({', '.join(definition.parameters)}){body}")
+    for stop in cascade.stops:
+        condition = f"empty({_access(stop.left)})"
+        lines.append(
+            "stop    " + (condition if stop.right is None else f"{_access(stop.left)} == {_access(stop.right)}")
+        )
     lefts = [_left(e) for e in cascade.einsums]
     width = max(map(len, lefts), default=0)
     lines += ["", *(f"{left:<{width}} = {_right(e)}" for left, e in zip(lefts, cascade.einsums, strict=True))]

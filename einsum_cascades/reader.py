@@ -1,6 +1,6 @@
 """The half of the grammar below a statement: expressions, accesses, indices, reductions, predicates.
 
-`parser` gives the grammar. A `Reader` walks the words of a text; what cannot be read is recorded, then `Stop` is
+`parser` gives the grammar. A `Reader` walks the words of a text; what cannot be read is recorded, then `Unreadable` is
 raised, and the parser goes on with the next line.
 """
 
@@ -13,13 +13,13 @@ from einsum_cascades.diagnostics import Problem, Source, Span
 from einsum_cascades.ir import Access, Affine, Call, Expr, Number, Predicate, Reduction, Symbol, Term
 from einsum_cascades.lexer import Token
 
-__all__ = ["Reader", "Stop"]
+__all__ = ["Reader", "Unreadable"]
 
 _RELATIONS = ("<", "<=", "==", "!=", ">=", ">")
 _INFIX = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
 
 
-class Stop(Exception):
+class Unreadable(Exception):
     """The statement cannot be read further; its problem has been recorded."""
 
 
@@ -74,12 +74,12 @@ class Reader:
             return self.take()
         raise self.stop(what)
 
-    def stop(self, expected: str) -> Stop:
+    def stop(self, expected: str) -> Unreadable:
         """Record that something else was expected here; the caller raises the result."""
         token = self.peek()
         found = {"newline": "the line ends", "end": "the text ends"}.get(token.kind, f"'{token.text}' stands here")
         self.problems.append(Problem(f"expected {expected}, but {found}", token.span))
-        return Stop()
+        return Unreadable()
 
     def report(self, message: str, span: Span | None, hint: str | None = None) -> None:
         """Record a problem that does not stop the reading."""

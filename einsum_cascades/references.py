@@ -75,6 +75,24 @@ def window_attention(inputs: Mapping[str, Array], extents: Mapping[str, int]) ->
     return _masked_attention(inputs, (distance >= 0) & (distance < extents["W"]))
 
 
+def neighborhood_attention(inputs: Mapping[str, Array], extents: Mapping[str, int]) -> dict[str, Array]:
+    """Return softmax attention in a window of L + R keys, L of them before the query, shifted inside at the borders."""
+    tokens, width = inputs["K"].shape[-1], extents["L"] + extents["R"]
+    start = np.clip(np.arange(inputs["Q"].shape[-1]) - extents["L"], 0, max(0, tokens - width))[:, None]
+    keys = np.arange(tokens)
+    return _masked_attention(inputs, (keys >= start) & (keys < start + width))
+
+
+def strided_window_attention(inputs: Mapping[str, Array], extents: Mapping[str, int]) -> dict[str, Array]:
+    """Return causal attention in which groups of G queries share a start: W keys before the end of the group."""
+    q, keys, stride = inputs["Q"], inputs["K"].shape[-1], extents["G"]
+    queries = np.arange(q.shape[-2] * stride)[:, None]
+    start = (queries // stride + 1) * stride - extents["W"]
+    seen = (np.arange(keys) >= start) & (np.arange(keys) <= queries)
+    found = _masked_attention({**inputs, "Q": q.reshape(*q.shape[:-2], -1)}, seen)["AV"]
+    return {"AV": found.reshape(*found.shape[:-1], *q.shape[-2:])}
+
+
 def grouped_query_attention(inputs: Mapping[str, Array], extents: Mapping[str, int]) -> dict[str, Array]:
     """Return softmax attention with each head of K and V repeated for its group of query heads."""
     groups = inputs["Q"].shape[2]
@@ -143,6 +161,8 @@ REFERENCES: dict[str, Reference] = {
         softmax_weights,
         causal_attention,
         window_attention,
+        neighborhood_attention,
+        strided_window_attention,
         grouped_query_attention,
         latent_attention,
         cross_attention,

@@ -13,14 +13,20 @@ from einsum_cascades.generations import cycle_without_rank, find_stride
 from einsum_cascades.ir import (
     Access,
     Affine,
-    Call,
     Cascade,
     Einsum,
     Symbol,
     rank_of,
     walk,
 )
-from einsum_cascades.ops import MERGES, OPERATORS
+from einsum_cascades.rules_names import (
+    extents_are_declared,
+    extents_end,
+    names_are_known,
+    operators_are_known,
+    reductions_reduce,
+    variables_have_ranks,
+)
 
 __all__ = ["RULES", "find_problems", "verify"]
 
@@ -46,100 +52,6 @@ def find_problems(cascade: Cascade) -> tuple[Problem, ...]:
 
 def _line(span: Span | None) -> str:
     return f"line {span.line}" if span else "an earlier line"
-
-
-def extents_are_declared(cascade: Cascade) -> Iterator[Problem]:
-    """The ranks of inputs and outputs are declared extents."""
-    known = [e.name for e in cascade.extents]
-    for tensor in cascade.tensors:
-        if tensor.role == "intermediate":
-            continue
-        for rank in tensor.ranks:
-            if rank not in known:
-                hint = suggest(rank, known) or f"declare it: 'extent {rank}'"
-                yield Problem(f"{tensor.name} has the rank {rank}, which is not an extent", tensor.span, hint)
-
-
-def extents_end(cascade: Cascade) -> Iterator[Problem]:
-    """No extent is a product of itself."""
-    factors = {e.name: e.factors for e in cascade.extents}
-    for extent in cascade.extents:
-        below, seen = list(extent.factors), set[str]()
-        while below:
-            name = below.pop()
-            if name not in seen:
-                seen.add(name)
-                below += factors.get(name, ())
-        if extent.name in seen:
-            yield Problem(f"extent {extent.name} is a product of itself", extent.span)
-
-
-def names_are_known(cascade: Cascade) -> Iterator[Problem]:
-    """Every tensor that is read is an input or is written."""
-    names = [t.name for t in cascade.tensors]
-    for einsum in cascade.einsums:
-        for access in einsum.accesses:
-            if access.tensor not in names:
-                hint = (
-                    suggest(access.tensor, names) or f"declare it as an input, or write it: '{access.tensor}[...] = '"
-                )
-                yield Problem(f"unknown tensor '{access.tensor}'", access.span, hint)
-
-
-def operators_are_known(cascade: Cascade) -> Iterator[Problem]:
-    """Every call names a map operator and gives as many arguments as it takes."""
-    for call in (node for e in cascade.einsums for node in walk(e.expr) if isinstance(node, Call)):
-        operator = OPERATORS.get(call.operator)
-        if operator is None:
-            hint = suggest(call.operator, OPERATORS) or f"one of {', '.join(OPERATORS)}"
-            yield Problem(f"unknown operator '{call.operator}'", call.span, hint)
-            continue
-        low, high = operator.arity
-        given = len(call.arguments)
-        if not low <= given <= high:
-            takes = f"{low}" if low == high else f"{low} to {high}"
-            plural = "s" if high > 1 else ""
-            yield Problem(f"{operator.name} takes {takes} argument{plural}, {given} given", call.span)
-
-
-def reductions_reduce(cascade: Cascade) -> Iterator[Problem]:
-    """A reduction names an operator that can reduce, and a merge that exists."""
-    able = [o.name for o in OPERATORS.values() if o.reduces]
-    for reduction in (r for e in cascade.einsums for r in e.reductions):
-        name = reduction.operator
-        if name not in OPERATORS:
-            hint = suggest(name, able) or f"one of {', '.join(able)}"
-            yield Problem(f"unknown operator '{name}'", reduction.span, hint)
-        elif name not in able:
-            message = f"'{name}' cannot reduce: it is not associative and commutative"
-            yield Problem(message, reduction.span, f"one of {', '.join(able)}")
-        if reduction.merge is not None and reduction.merge not in MERGES:
-            hint = suggest(reduction.merge, MERGES) or f"one of {', '.join(MERGES)}"
-            yield Problem(f"unknown merge '{reduction.merge}'", reduction.span, hint)
-
-
-def variables_have_ranks(cascade: Cascade) -> Iterator[Problem]:
-    """Every rank variable and every extent in an index belongs to a declared extent."""
-    known = [e.name for e in cascade.extents]
-    for einsum in cascade.einsums:
-        for index in _indices(einsum):
-            for term in index.terms:
-                for extent in term.extents:
-                    if extent not in known:
-                        yield Problem(f"'{extent}' is not an extent", index.span, suggest(extent, known))
-                if term.variable is not None and rank_of(term.variable) not in known:
-                    rank = rank_of(term.variable)
-                    hint = suggest(rank, known) or f"declare it: 'extent {rank}'"
-                    message = f"rank variable '{term.variable}' is bound by nothing: there is no extent {rank}"
-                    yield Problem(message, index.span, hint)
-
-
-def _indices(einsum: Einsum) -> Iterator[Affine]:
-    for access in (einsum.output, *einsum.accesses):
-        yield from access.indices
-    for predicate in einsum.predicates:
-        yield predicate.left
-        yield predicate.right
 
 
 def accesses_fit(cascade: Cascade) -> Iterator[Problem]:
@@ -305,6 +217,18 @@ def generations_have_one_direction(cascade: Cascade) -> Iterator[Problem]:
                 yield Problem(f"{einsum.name} reads both earlier and later generations of itself", einsum.span)
 
 
+def stops_watch_generations(cascade: Cascade) -> Iterator[Problem]:
+    """A stop speaks of tensors that are made generation by generation, along the same iterative rank."""
+    for stop in cascade.stops:
+        for access in (stop.left, *([stop.right] if stop.right is not None else [])):
+            if access.tensor not in cascade.generations:
+                hint = suggest(access.tensor, cascade.generations)
+                yield Problem(f"{access.tensor} is not made generation by generation", access.span, hint)
+            elif len(access.indices) != len(cascade.tensor(access.tensor).ranks):
+                ranks = ",".join(cascade.tensor(access.tensor).ranks)
+                yield Problem(f"{access.tensor} has the ranks [{ranks}]", access.span)
+
+
 def uses_follow_definitions(cascade: Cascade) -> Iterator[Problem]:
     """A tensor is read after the line that makes it, but for an earlier generation of it."""
     line = {e.name: number for number, e in enumerate(cascade.einsums) if not e.init}
@@ -344,9 +268,12 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         outputs_are_simple,
         reductions_cover,
         predicates_use_what_is_there,
+    ),
+    (
         last_coordinates_are_iterative,
         recurrences_start,
         generations_have_one_direction,
+        stops_watch_generations,
     ),
     (cycles_advance,),
     (uses_follow_definitions,),

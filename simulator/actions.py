@@ -13,7 +13,7 @@ from simulator.capacity import Occupancy
 from simulator.layout import REGISTERS, Layout, Placed
 from simulator.nest import Counts, Operand, count_accesses
 
-__all__ = ["Action", "action_energy", "count_actions", "operations_on", "words_moved"]
+__all__ = ["Action", "action_energy", "count_actions", "is_buffer", "operations_on", "words_moved"]
 
 ZERO = Fraction(0)
 _WRAP = 2**64
@@ -106,15 +106,15 @@ def _charged_counts(layout: Layout, placed: Placed, accounting: Accounting) -> d
                 counts[operand.name, memory] = count
         if accounting.counter_wrap and operand.output:
             for memory in placed.holders(operand.name):
-                if memory != REGISTERS and _is_buffer(layout, memory):
+                if memory != REGISTERS and is_buffer(layout.design.architecture, memory):
                     counts[operand.name, memory] = _wrap(placed, operand, memory, counts[operand.name, memory])
     return counts
 
 
-def _is_buffer(layout: Layout, memory: str) -> bool:
+def is_buffer(architecture: Architecture, memory: str) -> bool:
     """Say whether a memory lies directly inside the outermost one: where the reference tool's counter wraps."""
-    part = layout.design.architecture.part(memory)
-    return part.parent is not None and layout.design.architecture.part(part.parent).parent is None
+    part = architecture.part(memory)
+    return part.parent is not None and architecture.part(part.parent).parent is None
 
 
 def _wrap(placed: Placed, operand: Operand, memory: str, count: Counts) -> Counts:

@@ -15,16 +15,20 @@ from graphlib import CycleError, TopologicalSorter
 from operator import itemgetter
 
 from einsum_cascades.diagnostics import MappingError
-from simulator.taskgraph import Edge, Group, InstanceClass, Instances, Resource, TaskGraph
+from simulator.taskgraph import Edge, Group, InstanceClass, Instances, Resource, Task, TaskGraph
 
-__all__ = ["GroupBound", "bound_group", "longest_paths", "rec_mii", "resource_ticks"]
+__all__ = ["GroupBound", "bound_group", "lag", "longest_paths", "rec_mii", "resource_ticks"]
 
 ZERO = Fraction(0)
 
 
 @dataclass(frozen=True)
 class GroupBound:
-    """The ceilings of one fusion group, in ticks; `steady` = iterations x max(ResMII, RecMII)."""
+    """The ceilings of one fusion group, in ticks; `steady` = iterations x max(ResMII, RecMII).
+
+    `recurrence` holds the terms of the critical cycle: (task, ticks until the next may start), and `distance` the
+    iterations around it.
+    """
 
     res_mii: Fraction
     rec_mii: Fraction
@@ -33,6 +37,8 @@ class GroupBound:
     per_resource: dict[str, Fraction]
     steady: Fraction
     finite: Fraction
+    recurrence: tuple[tuple[str, Fraction], ...] = ()
+    distance: int = 0
 
     @property
     def interval(self) -> Fraction:
@@ -50,6 +56,12 @@ class GroupBound:
         if self.rec_mii > self.res_mii:
             return "dependences " + " -> ".join((*self.cycle, self.cycle[0]))
         return self.resource
+
+    @property
+    def formula(self) -> str:
+        """RecMII as the named latencies of its cycle over the distance: `(64 QK + 257 LM) / 1`; empty without one."""
+        terms = " + ".join(f"{ticks} {name}" for name, ticks in self.recurrence if ticks)
+        return f"({terms or 0}) / {self.distance}" if self.recurrence else ""
 
 
 def resource_ticks(graph: TaskGraph, resource: Resource) -> Fraction:
@@ -74,8 +86,9 @@ def rec_mii(graph: TaskGraph) -> tuple[Fraction, tuple[Edge, ...]]:
     """Return the maximum cycle ratio latency / distance of the dependences, and the edges of that cycle.
 
     Exact: starting from no bound, a cycle of positive length under (latency - ratio x distance) is sought and its own
-    ratio taken, until there is none; each step ends at the ratio of a real cycle. Raises MappingError for a cycle
-    within one iteration: such a graph can never start.
+    ratio taken, until there is none; each step ends at the ratio of a real cycle. Where a task does not fire in every
+    iteration, the distance is the longest over its firings, so that the ratio stays a lower bound. Raises MappingError
+    for a cycle within one iteration: such a graph can never start.
 
     >>> from simulator.taskgraph import Task
     >>> tasks = (Task("A", {}, Fraction(2)), Task("B", {}, Fraction(2)))
@@ -88,7 +101,7 @@ def rec_mii(graph: TaskGraph) -> tuple[Fraction, tuple[Edge, ...]]:
     _refuse_deadlock(graph)
     while found := _positive_cycle(graph, ratio):
         cycle = tuple(found)
-        ratio = _latency(graph, cycle) / sum(e.distance for e in cycle)
+        ratio = _latency(graph, cycle) / _turn(graph, cycle)
     return ratio, cycle
 
 
@@ -96,9 +109,33 @@ def _latency(graph: TaskGraph, edges: Iterable[Edge]) -> Fraction:
     return sum((graph.delay(e) for e in edges), ZERO)
 
 
+def _turn(graph: TaskGraph, cycle: Iterable[Edge]) -> int:
+    """Return the iterations that one way around a cycle reaches back, at most."""
+    return sum(e.distance + lag(graph, e) for e in cycle)
+
+
+def lag(graph: TaskGraph, edge: Edge) -> int:
+    """Return the most iterations by which the firing that an edge waits for lies before its own distance.
+
+    >>> from simulator.taskgraph import Task
+    >>> tasks = (Task("load", {}, Fraction(9), every=4), Task("use", {}, Fraction(1)))
+    >>> lag(TaskGraph((), tasks, (Edge("load", "use"),), 1e-9), Edge("load", "use"))
+    3
+    """
+    source, target = graph.task[edge.source], graph.task[edge.target]
+    most = source.period - source.burst
+    if target.period % source.period or target.burst > 4096:
+        return most
+    shift = target.stage - source.stage - edge.distance + target.turn * target.burst
+    last = (source.turn + 1) * source.burst - 1
+    behind = ((shift + n - last) % source.period for n in range(target.burst))
+    return max(b if b <= most else 0 for b in behind)
+
+
 def _refuse_deadlock(graph: TaskGraph) -> None:
     """Raise MappingError when tasks wait for each other at a distance of no, or a negative number of, iterations."""
-    after = {t.name: [e.target for e in graph.edges if e.source == t.name and e.distance == 0] for t in graph.tasks}
+    at_once = [e for e in graph.edges if e.distance == 0 and e.instance_offset == 0]
+    after = {t.name: [e.target for e in at_once if e.source == t.name] for t in graph.tasks}
     if backward := next((e for e in graph.edges if e.distance < 0), None):
         raise MappingError(f"{backward.target} needs {backward.source} of a later iteration: check the stages")
     try:
@@ -111,7 +148,7 @@ def _refuse_deadlock(graph: TaskGraph) -> None:
 
 def _positive_cycle(graph: TaskGraph, ratio: Fraction) -> list[Edge]:
     """Return the edges of a cycle whose latency exceeds `ratio` x its distance, or nothing (Bellman-Ford)."""
-    edges = [(e, graph.delay(e) - ratio * e.distance) for e in graph.edges if e.instance_offset == 0]
+    edges = [(e, graph.delay(e) - ratio * (e.distance + lag(graph, e))) for e in graph.edges if e.instance_offset == 0]
     far = {t.name: ZERO for t in graph.tasks}
     came: dict[str, Edge] = {}
     changed = ""
@@ -132,13 +169,23 @@ def _positive_cycle(graph: TaskGraph, ratio: Fraction) -> list[Edge]:
     return cycle[::-1]
 
 
-def longest_paths(graph: TaskGraph, *, forward: bool) -> dict[str, Fraction]:
-    """Return, for each task, the longest chain within one iteration that ends at its start (or begins with it).
+def longest_paths(graph: TaskGraph, iterations: int, *, forward: bool) -> dict[str, Fraction]:
+    """Return, for each task, the longest chain that must pass before it starts (or from its last start to the end).
 
-    With `forward` the ticks before its earliest start; else the ticks from its start to the end of all that follows.
+    With `forward` the ticks before its first firing; else the ticks from the start of its last firing in a run of
+    `iterations` to the end of all that waits for it. Tasks that do not fire have neither. What fluid work adds to a
+    latency is left out: it is in the load of its resource.
     """
-    edges = [e for e in graph.edges if e.distance == 0 and e.instance_offset == 0]
-    far = {t.name: ZERO if forward else t.latency / t.every for t in graph.tasks}
+    fires = {t.name: t for t in graph.tasks if t.firings(iterations)}
+    edge = {n: t.stage + t.iteration(0 if forward else t.firings(iterations) - 1) for n, t in fires.items()}
+    # A source that fires first no later than its target holds up every firing of it; likewise for the last ones.
+    edges = [
+        e
+        for e in graph.edges
+        if e.distance == 0 and e.instance_offset == 0 and e.source in edge and e.target in edge
+        if edge[e.source] <= edge[e.target]
+    ]
+    far = {name: ZERO if forward else _ends(graph, task) for name, task in fires.items()}
     for _ in range(len(far)):
         before = dict(far)
         for e in edges:
@@ -151,14 +198,25 @@ def longest_paths(graph: TaskGraph, *, forward: bool) -> dict[str, Fraction]:
     return far
 
 
+def _ends(graph: TaskGraph, task: Task) -> Fraction:
+    """Return the least ticks from the start of a firing until its result is there and its resources are free."""
+    held = [ticks for name, ticks in task.occupancy.items() if graph.resource[name].discipline != "fluid"]
+    return max([task.latency, *held])
+
+
 def _chain(graph: TaskGraph, iterations: int, critical: tuple[Edge, ...]) -> Fraction:
     """Return a chain that every run of `iterations` contains: around the critical cycle, and in and out of it."""
-    ahead, behind = longest_paths(graph, forward=True), longest_paths(graph, forward=False)
+    ahead = longest_paths(graph, iterations, forward=True)
+    behind = longest_paths(graph, iterations, forward=False)
     longest = max((ahead[t] + behind[t] for t in ahead), default=ZERO)
-    if not critical:
+    stages = [graph.task[e.source].stage for e in critical]
+    on_cycle = [e.source for e in critical if e.source in ahead]
+    if not critical or len(on_cycle) < len(critical):
         return longest
-    turns = (iterations - 1) // sum(e.distance for e in critical)
-    through = max(ahead[e.source] + behind[e.source] for e in critical)
+    # In this many iterations every task of the cycle is at work, whatever its stage.
+    full = iterations - (max(stages) - min(stages))
+    turns = max(0, full - max(graph.task[n].period for n in on_cycle)) // _turn(graph, critical)
+    through = max(ahead[name] + behind[name] for name in on_cycle)
     return max(longest, turns * _latency(graph, critical) + through)
 
 
@@ -170,18 +228,37 @@ def bound_group(group: Group) -> GroupBound:
     recurrence, critical = rec_mii(graph)
     instances = graph.instances or Instances((InstanceClass(1, group.iterations),))
     slots = instances.resident * instances.units
-    total = sum(c.count * c.iterations for c in instances.classes)
-    servers = {"instance": slots, "unit": instances.units, "chip": 1}
-    loads = (total * per_resource[r.name] / servers[r.scope] for r in graph.resources)
     own = {c: max(_chain(graph, c.iterations, critical), _alone(graph, c.iterations)) for c in instances.classes}
     waves = sum((own[c] * c.count for c in instances.classes), ZERO) / slots
-    cycle = tuple(e.source for e in critical)
-    steady = group.iterations * max(interval, recurrence)
-    finite = max(waves, *own.values(), *loads)
-    return GroupBound(interval, recurrence, resource, cycle, per_resource, steady, finite)
+    servers = {"instance": slots, "unit": instances.units, "chip": 1}
+    loads = (
+        sum((c.count * _load(graph, r, c.iterations) for c in instances.classes), ZERO) / servers[r.scope]
+        for r in graph.resources
+    )
+    return GroupBound(
+        interval,
+        recurrence,
+        resource,
+        tuple(e.source for e in critical),
+        per_resource,
+        steady=group.iterations * max(interval, recurrence),
+        finite=max(waves, *own.values(), *loads),
+        recurrence=tuple((e.source, graph.delay(e)) for e in critical),
+        distance=_turn(graph, critical),
+    )
+
+
+def _load(graph: TaskGraph, resource: Resource, iterations: int) -> Fraction:
+    """Return the ticks for which one instance fills a resource in a run: its real firings over the capacity."""
+    resident = graph.instances.resident if graph.instances else 1
+    total = ZERO
+    for task in graph.tasks:
+        amount = task.occupancy.get(resource.name, ZERO)
+        total += task.firings(iterations) * amount / (resident if task.shared else 1)
+    return total / resource.capacity
 
 
 def _alone(graph: TaskGraph, iterations: int) -> Fraction:
     """Return the ticks that one instance needs for its own resources."""
     own = [r for r in graph.resources if r.scope == "instance"]
-    return max((iterations * resource_ticks(graph, r) for r in own), default=ZERO)
+    return max((_load(graph, r, iterations) for r in own), default=ZERO)

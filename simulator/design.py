@@ -17,7 +17,10 @@ __all__ = ["Design"]
 
 @dataclass(frozen=True)
 class Design:
-    """Everything that determines a cost; `knobs` holds the value of each tile knob, `choices` says how it was found."""
+    """Everything that determines a cost; `choices` says how the knobs were found.
+
+    `knobs` holds the value of each tile knob, `options` that of each other one (tensors joined by `+`, or `none`).
+    """
 
     workload: Workload
     architecture: Architecture
@@ -25,6 +28,7 @@ class Design:
     binding: Binding
     knobs: Dict[str, int] = field(default_factory=dict)
     choices: tuple[str, ...] = ()
+    options: Dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def extents(self) -> dict[str, int]:

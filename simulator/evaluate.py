@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
 
 from arch_specs.cost import access_cost
 from simulator.accounting import Accounting, find_accounting
@@ -15,16 +16,24 @@ from simulator.design import Design
 from simulator.layout import Layout, lay_out
 from simulator.report import EnergyRow, GroupReport, Report, Row
 from simulator.targets.spatial import bytes_moved, cycles_per_point, lower_spatial
-from simulator.taskgraph import Group, Program
+from simulator.taskgraph import Program
+
+if TYPE_CHECKING:
+    from simulator.cycles import GroupRun
 
 __all__ = ["evaluate"]
 
 
-def evaluate(design: Design, accounting: str | Accounting = "clean") -> Report:
-    """Return the cost of a design at its ceiling: fusion groups in sequence, each at its least initiation interval.
+def evaluate(
+    design: Design, accounting: str | Accounting = "clean", method: Literal["bound", "cycle"] = "bound"
+) -> Report:
+    """Return the cost of a design: at its ceiling (`bound`), or as its tasks run one by one (`cycle`).
+
+    At the ceiling fusion groups run in sequence, each at its least initiation interval.
 
     `accounting` says what is charged: a name of `simulator.accounting`, or switches of one's own. Latency is the sum
-    over groups of iterations x max(ResMII, RecMII), in seconds, and never below the finite bound (`ceiling_s`).
+    over groups of iterations x max(ResMII, RecMII), or of the makespans of the runs, in seconds; it is never below the
+    finite bound (`ceiling_s`).
     Raises MappingError for a design that cannot work.
     """
     charged = find_accounting(accounting) if isinstance(accounting, str) else accounting
@@ -33,25 +42,27 @@ def evaluate(design: Design, accounting: str | Accounting = "clean") -> Report:
     held = occupancies(layout)
     bounds = [bound_group(group) for group in program.groups]
     tick_s = Fraction(1) / Fraction(design.architecture.clock_hz)
-    latency = sum((b.latency for b in bounds), Fraction(0)) * tick_s
+    runs = _runs(program) if method == "cycle" else None
+    ticks = [done.run.makespan for done in runs] if runs is not None else [b.latency for b in bounds]
+    latency = sum(ticks, Fraction(0)) * tick_s
     ceiling = sum((b.finite for b in bounds), Fraction(0)) * tick_s
     energy = tuple(_energy(design, program))
     rows = tuple(_rows(layout, program, energy))
     traffic = sum(bytes_moved(layout, held, outermost=True).values(), Fraction(0))
-    longest = max(range(len(bounds)), key=lambda i: bounds[i].latency)
+    longest = max(range(len(bounds)), key=lambda i: ticks[i])
     return Report(
         title=_title(design),
         latency_s=float(latency),
         ceiling_s=float(ceiling),
         traffic_bytes=float(traffic),
         bound_by=bounds[longest].bound_by,
-        groups=tuple(_group_report(g, b) for g, b in zip(program.groups, bounds, strict=True)),
+        groups=tuple(_group_reports(program, bounds, runs)),
         utilization=_utilization(layout, rows, float(latency)),
         rows=rows,
         energy_j=_total(row.energy_j for row in energy),
         energy=energy,
         accounting=charged.name,
-        explain=tuple(_explain(layout, program, bounds, held)),
+        explain=(*_explain(layout, program, bounds, held), *_explain_runs(runs or (), bounds)),
     )
 
 
@@ -60,15 +71,33 @@ def _title(design: Design) -> str:
     return f"{design.workload.cascade.name} on {design.architecture.name} by {design.mapping.name}: {given}"
 
 
-def _group_report(group: Group, bound: GroupBound) -> GroupReport:
-    return GroupReport(
-        iterations=group.iterations,
-        ii_ticks=float(bound.interval),
-        res_mii_ticks=float(bound.res_mii),
-        rec_mii_ticks=float(bound.rec_mii),
-        tick_s=group.graph.tick_s,
-        bound_by=bound.bound_by,
-    )
+def _runs(program: Program) -> tuple[GroupRun, ...]:
+    from simulator.cycles import run_in_cycles  # noqa: PLC0415 - the engine imports numpy and numba
+
+    return tuple(run_in_cycles(group) for group in program.groups)
+
+
+def _explain_runs(runs: Iterable[GroupRun], bounds: list[GroupBound]) -> Iterable[str]:
+    """Yield where the cycles of each run went."""
+    from simulator.cycles import explain_run  # noqa: PLC0415
+
+    for index, (done, bound) in enumerate(zip(runs, bounds, strict=False), 1):
+        yield from explain_run(index, done, bound)
+
+
+def _group_reports(
+    program: Program, bounds: list[GroupBound], runs: tuple[GroupRun, ...] | None
+) -> Iterable[GroupReport]:
+    for index, (group, bound) in enumerate(zip(program.groups, bounds, strict=True)):
+        yield GroupReport(
+            iterations=group.iterations,
+            ii_ticks=float(bound.interval),
+            res_mii_ticks=float(bound.res_mii),
+            rec_mii_ticks=float(bound.rec_mii),
+            tick_s=group.graph.tick_s,
+            bound_by=bound.bound_by,
+            attained_ii_ticks=float(runs[index].interval) if runs is not None else None,
+        )
 
 
 def _energy(design: Design, program: Program) -> Iterable[EnergyRow]:
@@ -158,7 +187,8 @@ def _explain(
             ]
             yield f"  {resource.name} {_ticks(bound.per_resource[resource.name])} = {' + '.join(terms)}"
         if bound.rec_mii:
-            yield f"  dependences {_ticks(bound.rec_mii)} = {' -> '.join((*bound.cycle, bound.cycle[0]))}"
+            around = " -> ".join((*bound.cycle, bound.cycle[0]))
+            yield f"  dependences {_ticks(bound.rec_mii)} = {bound.formula}: {around}"
         for occupancy in held[index - 1].values():
             regions = ", ".join(f"{name} {size:,}" for name, size in occupancy.regions)
             miss = f"; {float(occupancy.spill):.4%} of the accesses spill" if occupancy.spill else ""

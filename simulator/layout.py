@@ -12,7 +12,17 @@ from simulator.design import Design
 from simulator.mapping import FusionGroup, Nest
 from simulator.nest import BoundLevel, BoundLoop, BoundNest, Counts, Operand, count_accesses
 
-__all__ = ["REGISTERS", "Layout", "Placed", "bind_nest", "generation", "lay_out", "operands"]
+__all__ = [
+    "REGISTERS",
+    "Layout",
+    "Placed",
+    "bind_nest",
+    "check_names",
+    "generation",
+    "group_einsums",
+    "lay_out",
+    "operands",
+]
 
 REGISTERS = "registers"
 
@@ -121,7 +131,7 @@ def _fit_spatial(einsum: Einsum, part: Compute, nest: BoundNest) -> None:
             )
 
 
-def _group_einsums(design: Design) -> tuple[tuple[FusionGroup, tuple[str, ...]], ...]:
+def group_einsums(design: Design) -> tuple[tuple[FusionGroup, tuple[str, ...]], ...]:
     """Return each fusion group with its Einsums; a group that names none takes all."""
     names = [e.name for e in design.workload.cascade.extended]
     groups, seen = [], set[str]()
@@ -147,7 +157,7 @@ def _unknown(design: Design, what: str, name: str, names: list[str]) -> MappingE
     return MappingError(f"{text}; {hint}" if hint else text)
 
 
-def _check_names(design: Design) -> None:
+def check_names(design: Design) -> None:
     """Refuse a mapping that names Einsums, tensors or memories that are not there."""
     cascade, binding = design.workload.cascade, design.binding
     names = [e.name for e in cascade.extended]
@@ -207,6 +217,6 @@ def lay_out(design: Design) -> Layout:
 
     Raises MappingError for a mapping that does not fit the cascade or the machine (capacity apart).
     """
-    _check_names(design)
+    check_names(design)
     placed = {e.name: _place(design, e) for e in design.workload.cascade.extended}
-    return Layout(design, placed, _group_einsums(design))
+    return Layout(design, placed, group_einsums(design))

@@ -17,7 +17,16 @@ from simulator.plan import plan
 from simulator.workload import Preset, Workload
 from simulator.workload_reader import read_workload_file
 
-__all__ = ["load_cascade", "load_machine", "load_mapping", "load_workload", "make_design"]
+__all__ = [
+    "Search",
+    "check_cascade",
+    "load_cascade",
+    "load_machine",
+    "load_mapping",
+    "load_workload",
+    "make_design",
+    "own_template",
+]
 
 Search = Sequence[str | Path]
 
@@ -77,14 +86,23 @@ def make_design(
             knobs[dotted.removeprefix("mapping.")] = value
         else:
             architecture = architecture.replace(dotted, value)
-    if template is None:
-        if architecture.mapping is None:
-            raise MappingError(f"{architecture.name} names no mapping of its own: choose one with --mapping")
-        template = load_mapping(architecture.mapping, search)
+    template = template or own_template(architecture, search)
+    check_cascade(workload, template, search)
+    return plan(workload, architecture, template, knobs)
+
+
+def own_template(architecture: Architecture, search: Search = ()) -> Template:
+    """Return the mapping that an architecture is used with; MappingError where it names none."""
+    if architecture.mapping is None:
+        raise MappingError(f"{architecture.name} names no mapping of its own: choose one with --mapping")
+    return load_mapping(architecture.mapping, search)
+
+
+def check_cascade(workload: Workload, template: Template, search: Search = ()) -> None:
+    """Raise MappingError, naming those that fit, where a mapping is for another cascade than the workload's."""
     missing = [name for name in template.einsums if name not in {e.name for e in workload.cascade.extended}]
     if missing and template.cascade != workload.cascade.name:
         raise MappingError(_other_cascade(workload.cascade.name, template, search))
-    return plan(workload, architecture, template, knobs)
 
 
 def _other_cascade(cascade: str, template: Template, search: Search) -> str:

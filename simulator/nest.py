@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 __all__ = ["DATAPATH", "BoundLevel", "BoundLoop", "BoundNest", "Counts", "Operand", "count_accesses"]
@@ -71,11 +72,14 @@ class BoundNest:
         """The lanes that work side by side: the product of all spatial bounds."""
         return prod(loop.bound for level in self.levels if level.spatial for loop in level.loops)
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        places = {level.name: i for i, level in reversed(list(enumerate(self.levels))) if not level.spatial}
+        return places | {DATAPATH: len(self.levels)}
+
     def position(self, memory: str) -> int:
         """Return the index of a memory level; the number of levels for the datapath."""
-        if memory == DATAPATH:
-            return len(self.levels)
-        return next(i for i, level in enumerate(self.levels) if level.name == memory and not level.spatial)
+        return self._places[memory]
 
     def tile(self, memory: str, variables: Iterable[str]) -> int:
         """Return the words of a tensor that one instance of `memory` spans: all loops at the level and inside it."""

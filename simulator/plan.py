@@ -20,22 +20,26 @@ from simulator.mapping_reader import Template
 from simulator.targets.spatial import bytes_moved, lower_spatial
 from simulator.workload import Workload
 
-__all__ = ["Settings", "plan"]
+__all__ = ["Candidate", "Settings", "divisors", "knob_values", "plan", "read_setting", "realize"]
 
 Settings = Mapping[str, str | int | tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
     """One value for every knob."""
 
     tiles: dict[str, int]
     options: dict[str, str]
     resident: dict[str, tuple[str, ...]]
 
+    @property
+    def named(self) -> dict[str, str]:
+        """What is chosen for every knob that is no tile."""
+        return self.options | {name: "+".join(tensors) or "none" for name, tensors in self.resident.items()}
+
     def __str__(self) -> str:
-        resident = {name: "+".join(tensors) or "none" for name, tensors in self.resident.items()}
-        return ", ".join(f"{name}={value}" for name, value in (self.tiles | self.options | resident).items())
+        return ", ".join(f"{name}={value}" for name, value in (self.tiles | self.named).items())
 
 
 def plan(
@@ -51,9 +55,9 @@ def plan(
     if unknown := [name for name in settings if name not in names]:
         raise SpecError(Problem(f"mapping {template.name} has no knob '{n}'", hint=suggest(n, names)) for n in unknown)
     base = Design(workload, architecture, *template.select(_first_options(template.knobs)))
-    candidates = [_assemble(c) for c in itertools.product(*(_values(base, k, settings) for k in template.knobs))]
+    candidates = [_assemble(c) for c in itertools.product(*(knob_values(base, k, settings) for k in template.knobs))]
     variants = {options: template.select(dict(options)) for options in {tuple(c.options.items()) for c in candidates}}
-    designs = [(c, _realize(base, template.knobs, c, variants[tuple(c.options.items())])) for c in candidates]
+    designs = [(c, realize(base, template.knobs, c, variants[tuple(c.options.items())])) for c in candidates]
     if len(designs) == 1:
         return designs[0][1]
     objectives = base.mapping.minimize
@@ -61,7 +65,7 @@ def plan(
         raise MappingError(
             f"mapping {template.name} leaves {', '.join(names)} open: set them, or say what to 'minimize'"
         )
-    best: tuple[tuple[Fraction, ...], _Candidate, Design] | None = None
+    best: tuple[tuple[Fraction, ...], Candidate, Design] | None = None
     first_error: MappingError | None = None
     feasible = 0
     for candidate, design in designs:
@@ -83,10 +87,10 @@ def _first_options(knobs: tuple[Knob, ...]) -> dict[str, str]:
     return {knob.name: knob.options[0] for knob in knobs if knob.kind == "choice"}
 
 
-def _values(design: Design, knob: Knob, settings: Settings) -> list[tuple[Knob, int | str | tuple[str, ...]]]:
+def knob_values(design: Design, knob: Knob, settings: Settings) -> list[tuple[Knob, int | str | tuple[str, ...]]]:
     """Return the values that a knob may take: the one that is set, else all of them."""
     if knob.name in settings:
-        return [(knob, _setting(knob, settings[knob.name]))]
+        return [(knob, read_setting(knob, settings[knob.name]))]
     if knob.kind == "choice":
         return [(knob, option) for option in knob.options]
     if knob.kind == "resident":
@@ -95,7 +99,7 @@ def _values(design: Design, knob: Knob, settings: Settings) -> list[tuple[Knob, 
     return [(knob, value) for value in _tiles(design, knob)]
 
 
-def _setting(knob: Knob, value: str | int | tuple[str, ...]) -> int | str | tuple[str, ...]:
+def read_setting(knob: Knob, value: str | int | tuple[str, ...]) -> int | str | tuple[str, ...]:
     """Return a setting in the type of its knob; SpecError when it is none of its values."""
     if knob.kind == "tile":
         if not str(value).isdecimal() or int(str(value)) < 1:
@@ -125,30 +129,36 @@ def _tiles(design: Design, knob: Knob) -> list[int]:
     step = min(design.tile(knob.multiple_of), extent)
     if extent % step:
         raise MappingError(f"extent {rank_of(knob.variable)}={extent} does not divide into tiles of {step}")
-    return [step * n for n in _divisors(extent // step)]
+    return [step * n for n in divisors(extent // step)]
 
 
-def _divisors(number: int) -> Iterator[int]:
+def divisors(number: int) -> Iterator[int]:
+    """Yield the numbers that divide a whole number, ascending.
+
+    >>> list(divisors(12))
+    [1, 2, 3, 4, 6, 12]
+    """
     small = [n for n in range(1, int(number**0.5) + 1) if number % n == 0]
     yield from sorted({*small, *(number // n for n in small)})
 
 
-def _assemble(values: tuple[tuple[Knob, int | str | tuple[str, ...]], ...]) -> _Candidate:
-    return _Candidate(
+def _assemble(values: tuple[tuple[Knob, int | str | tuple[str, ...]], ...]) -> Candidate:
+    return Candidate(
         {knob.name: value for knob, value in values if isinstance(value, int)},
         {knob.name: value for knob, value in values if isinstance(value, str)},
         {knob.name: value for knob, value in values if isinstance(value, tuple)},
     )
 
 
-def _realize(
-    base: Design, knobs: tuple[Knob, ...], candidate: _Candidate, variant: tuple[LoopMapping, Binding]
+def realize(
+    base: Design, knobs: tuple[Knob, ...], candidate: Candidate, variant: tuple[LoopMapping, Binding]
 ) -> Design:
+    """Return a design with the knobs of a candidate; `variant` is what its options select."""
     mapping, binding = variant
     for knob in knobs:
         if knob.kind == "resident" and knob.memory is not None:
             binding = _keep_resident(binding, knob.memory, candidate.resident[knob.name])
-    return replace(base, mapping=mapping, binding=binding, knobs=candidate.tiles)
+    return replace(base, mapping=mapping, binding=binding, knobs=candidate.tiles, options=candidate.named)
 
 
 def _keep_resident(binding: Binding, memory: str, tensors: tuple[str, ...]) -> Binding:

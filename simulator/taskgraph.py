@@ -55,9 +55,11 @@ class Task:
     """One Einsum, one transfer or one join, as it happens in an iteration.
 
     `occupancy` maps each resource that is held to ticks (exclusive) or work (fluid); `latency` is the ticks from the
-    start until the result can be used; `every` k means once in k iterations; `stage` k means that it works on
-    iteration i-k; `shared` means once per unit rather than per instance; `work` is the useful operations or bytes of
-    one firing; `actions` maps countable hardware events of one firing to their number.
+    start until the result can be used, which is never before the fluid work is done; `caps` maps a fluid resource to
+    the most work per tick that this task can take of it. `every` k means once in k iterations: the task fires in
+    `burst` iterations in a row out of every k x `burst`, at the `turn` of the k (0 is the first). `stage` k means that
+    it works on iteration i-k; `shared` means once per unit rather than per instance; `work` is the useful operations
+    or bytes of one firing; `actions` maps countable hardware events of one firing to their number.
     """
 
     name: str
@@ -69,14 +71,41 @@ class Task:
     shared: bool = False
     einsum: str | None = None
     actions: Mapping[tuple[str, str], Fraction] | None = None
+    burst: int = 1
+    turn: int = 0
+    caps: Mapping[str, Fraction] | None = None
+
+    @property
+    def period(self) -> int:
+        """The iterations after which the pattern of firings repeats."""
+        return self.every * self.burst
+
+    def firings(self, iterations: int) -> int:
+        """Return how often the task fires in a number of iterations.
+
+        >>> Task("AV", {}, Fraction(0), every=4, burst=2, turn=3).firings(15)
+        3
+        """
+        whole, rest = divmod(iterations, self.period)
+        return whole * self.burst + min(max(rest - self.turn * self.burst, 0), self.burst)
+
+    def iteration(self, firing: int) -> int:
+        """Return the iteration in which a firing (0 is the first) happens; stages aside.
+
+        >>> Task("AV", {}, Fraction(0), every=4, burst=2, turn=3).iteration(2)
+        14
+        """
+        return firing // self.burst * self.period + self.turn * self.burst + firing % self.burst
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """`target` of iteration i waits for `source` of iteration i - `distance`.
+    """`target` of iteration i waits for `source` of iteration i - `distance`, or its latest firing before that.
 
     `latency` is the ticks from the start of the source to the earliest start of the target; None stands for the
-    source's own latency. `instance_offset` reaches into another instance (ping-pong, merge of split parts).
+    source's own latency. `instance_offset` k reaches into the instance k places before: one that lives on the same
+    unit for an `order` edge (ping-pong), any for the other kinds (merge of split parts). Where there is no such firing
+    or instance, nothing is waited for.
     """
 
     source: str
@@ -131,12 +160,8 @@ class TaskGraph:
         return {r.name: r for r in self.resources}
 
     def delay(self, edge: Edge) -> Fraction:
-        """Return the ticks between the starts of an edge's two tasks, averaged over iterations.
-
-        A source that fires once in k iterations delays its targets by 1/k of its latency on average.
-        """
-        source = self.task[edge.source]
-        return (source.latency if edge.latency is None else edge.latency) / source.every
+        """Return the ticks from the start of an edge's source to the earliest start of its target."""
+        return self.task[edge.source].latency if edge.latency is None else edge.latency
 
 
 @dataclass(frozen=True)

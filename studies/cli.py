@@ -22,9 +22,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "check": ("studies.commands_library", "check_command", "Verify cascades, architectures, mappings, workloads."),
     "passes": ("studies.commands_language", "passes_command", "What a cascade must cost anywhere, as formulas."),
     "verify": ("studies.commands_language", "verify_command", "Run a cascade against its reference, or another."),
-    "draw": ("studies.commands_language", "draw_command", "Draw a cascade, coloured by pass."),
+    "draw": ("studies.commands_language", "draw_command", "Draw a cascade by pass, or a design's schedule."),
     "eval": ("studies.commands_eval", "eval_command", "Evaluate one design: a cascade on an architecture."),
+    "timeline": ("studies.commands_timeline", "timeline_command", "Draw when each Einsum runs on which part."),
+    "sweep": ("studies.commands_sweep", "sweep_command", "Evaluate many designs: a product of axes, one table."),
     "search": ("studies.commands_search", "search_command", "Find the best mapping of a cascade on an architecture."),
+    "gna": ("studies.commands_gna", "gna_command", "Count the tiles of a neighborhood mask; search for better ones."),
     "study": ("studies.commands_study", "study_command", "Run one paper's analysis: table, figures, card."),
 }
 

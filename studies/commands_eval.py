@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
+from typing import Literal, cast
 
 import click
 
@@ -41,10 +43,16 @@ def parse_extent(name: str, value: str) -> int:
 @click.option("--workload", metavar="NAME", help="A named shape; extents given beside it win.")
 @click.option("--set", "settings", multiple=True, metavar="PART.FIELD=VALUE", help="Change a number of the machine.")
 @click.option("--mapping", metavar="NAME", help="How to map the cascade; the architecture names a default.")
-@click.option("--method", type=click.Choice(["bound"]), default="bound", help="At its ceiling (the default).")
+@click.option(
+    "--method",
+    type=click.Choice(["bound", "cycle"]),
+    default="bound",
+    help="At its ceiling (bound, the default), or run task by task (cycle).",
+)
 @click.option(
     "--accounting", metavar="NAME", default="clean", help="published, clean (the default), all_registers, ports."
 )
+@click.option("--sensitivity", "worth", is_flag=True, help="Also: what ten percent more of each number saves.")
 @output_options
 def eval_command(
     cascade: str,
@@ -55,6 +63,7 @@ def eval_command(
     mapping: str | None,
     method: str,
     accounting: str,
+    worth: bool,
     output: Output,
 ) -> None:
     """Evaluate one design: CASCADE with its extents on ARCH.
@@ -63,6 +72,7 @@ def eval_command(
     """
     from simulator import library
     from simulator.evaluate import evaluate
+    from simulator.sensitivity import sensitivity
     from simulator.workload import Workload
 
     search = library_folders()
@@ -73,8 +83,24 @@ def eval_command(
     machine = library.load_machine(arch, search)
     template = library.load_mapping(mapping, search) if mapping else None
     changes = dict(parse_assignment(word, "pe2d.rows=128") for word in settings)
-    report = evaluate(library.make_design(shaped, machine, template, changes, search), accounting)
+    design = library.make_design(shaped, machine, template, changes, search)
+    how = cast(Literal["bound", "cycle"], method)
+    report = evaluate(design, accounting, how)
+    answer = report.to_json()
+    if worth:
+        knobs = {name: value for name, value in changes.items() if name.startswith("mapping.")}
+        table = sensitivity(
+            lambda chip: library.make_design(shaped, chip, template, knobs, search), design.architecture, how
+        )
+        answer["sensitivity"] = [asdict(row) for row in table]
     if output.format == "table" and output.path is None:
         click.echo(str(report))
         click.echo()
-    emit(report.to_json(), output, rows=report.to_json()["rows"])
+        if worth:
+            rows = [
+                {"ten percent more of": r["number"], "saves": r["saved"], "why": r["why"]}
+                for r in answer["sensitivity"]
+            ]
+            emit(rows, output)
+            click.echo()
+    emit(answer, output, rows=answer["rows"])

@@ -44,8 +44,10 @@ def _extents(words: Iterable[str]) -> dict[str, int] | None:
 @click.command("passes")
 @click.argument("cascade")
 @click.argument("extents", nargs=-1, metavar="[EXTENT=N ...]")
+@click.option("--capacity", metavar="BYTES", help="An on-chip capacity (16 MiB): what fits in it, what must move.")
+@click.option("--word", default="2 B", metavar="BYTES", help="The width of a word, for --capacity (2 B).")
 @output_options
-def passes_command(cascade: str, extents: tuple[str, ...], output: Output) -> None:
+def passes_command(cascade: str, extents: tuple[str, ...], capacity: str | None, word: str, output: Output) -> None:
     """What CASCADE must cost anywhere: passes, footprints, operations, least traffic.
 
     As formulas; as numbers where extents are given: attnsim passes attention_3pass B=1 H=1 E=64 F=64 M=4096 P=4096
@@ -53,10 +55,43 @@ def passes_command(cascade: str, extents: tuple[str, ...], output: Output) -> No
     from einsum_cascades.analysis import analyze
 
     analysis = analyze(_load(cascade), _extents(extents))
+    room = _fit(analysis, capacity, word) if capacity else {}
     if output.format != "table":
-        emit(analysis.to_json(), output, list(_tidy(analysis)))
+        rows = [*_tidy(analysis), *({"quantity": k, "name": "", "of": "", "value": v} for k, v in room.items())]
+        emit({**analysis.to_json(), **room}, output, rows)
     else:
-        _write(_table(analysis), output)
+        _write(_table(analysis) + _fit_text(analysis, room), output)
+
+
+def _fit(analysis: Analysis, capacity: str, word: str) -> dict[str, Any]:
+    """Return what a capacity holds: the streamed extent up to which the live state fits, and the least traffic."""
+    from arch_specs.units import parse_quantity
+    from einsum_cascades.footprint import largest_fitting
+    from einsum_cascades.traffic import least_traffic
+
+    if analysis.extents is None:
+        raise SpecError(Problem("--capacity needs the extents", hint="give B=... H=... and so on"))
+    words = int(parse_quantity(capacity, "bytes", "--capacity")) // int(parse_quantity(word, "bytes", "--word"))
+    rank, given = analysis.live.rank, dict(analysis.extents)
+    fits = {c.tensor: largest_fitting(c.fiber, rank, words, given) for c in analysis.crossings}
+    traffic = least_traffic(analysis.cascade, given, [words])
+    return {
+        "capacity_words": words,
+        "fits": fits,
+        "traffic_words": traffic.traffic_words[0],
+        "traffic_way": traffic.way[0],
+    }
+
+
+def _fit_text(analysis: Analysis, room: dict[str, Any]) -> str:
+    if not room:
+        return ""
+    lines = ["", f"with {room['capacity_words']:,} words on chip"]
+    for tensor, most in room["fits"].items():
+        until = "at any length" if most is None else f"up to {analysis.live.rank}={most:,}"
+        lines.append(f"  {tensor} of one row fits {until}")
+    lines.append(f"  least traffic of the mappings tried: {room['traffic_words']:,.0f} words ({room['traffic_way']})")
+    return "\n".join(lines) + "\n"
 
 
 def _write(text: str, output: Output) -> None:
@@ -166,10 +201,36 @@ def _other(name: str) -> Cascade:
 
 @click.command("draw")
 @click.argument("cascade")
+@click.argument("extents", nargs=-1, metavar="[ARCH] [EXTENT=N ...]")
+@click.option("--workload", metavar="NAME", help="With ARCH: a named shape; extents given beside it win.")
+@click.option("--set", "settings", multiple=True, metavar="PART.FIELD=VALUE", help="With ARCH: change a number of it.")
+@click.option("--mapping", "mappings", multiple=True, metavar="NAME", help="With ARCH: how to map; several compare.")
+@click.option("--traffic", is_flag=True, help="Draw least traffic against on-chip capacity instead; needs the extents.")
 @click.option("--rank", help="Colour by the passes over this rank; by default over the one that is streamed.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="An .svg or .png file (CASCADE.svg).")
-def draw_command(cascade: str, rank: str | None, out: Path | None) -> None:
-    """Draw the Einsums of CASCADE coloured by pass, with the barriers between passes."""
+@click.pass_context
+def draw_command(
+    ctx: click.Context,
+    cascade: str,
+    extents: tuple[str, ...],
+    workload: str | None,
+    settings: tuple[str, ...],
+    mappings: tuple[str, ...],
+    traffic: bool,
+    rank: str | None,
+    out: Path | None,
+) -> None:
+    """Draw the Einsums of CASCADE coloured by pass, with the barriers between passes.
+
+    With ARCH the schedule of a design is drawn, as `attnsim timeline` does.
+    """
+    if extents and "=" not in extents[0]:
+        from studies.commands_timeline import timeline_command
+
+        words = {"arch": extents[0], "extents": extents[1:], "workload": workload, "settings": settings}
+        place = {"out": out} if out else {}
+        ctx.invoke(timeline_command, cascade=cascade, mappings=mappings, **words, **place)
+        return
     from einsum_cascades.footprint import find_live
     from einsum_cascades.passes import count_passes
     from studies.draw_cascade import draw_cascade
@@ -178,6 +239,14 @@ def draw_command(cascade: str, rank: str | None, out: Path | None) -> None:
     path = out or Path(f"{found.name}.svg")
     if path.suffix not in (".svg", ".png"):
         raise SpecError(f"{path}: a picture is an .svg or a .png file")
+    if traffic:
+        from studies.draw_traffic import draw_traffic
+
+        figure = draw_traffic(found, _extents(extents) or {})
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format=path.suffix[1:], dpi=160)
+        click.echo(f"wrote {path}", err=True)
+        return
     counted = count_passes(found)
     rank = rank or find_live(found, counted).rank
     if rank not in counted.levels:

@@ -30,7 +30,7 @@ def draw_cascade(cascade: Cascade, levels: Mapping[str, int], rank: str, path: P
     place = _layout(cascade, levels)
     width = max(x for x, _ in place.values()) + 1
     height = max(y for _, y in place.values()) + 1
-    figure, axes = plt.subplots(figsize=(1.5 + 2.6 * width, 1.4 + 0.85 * height))
+    figure, axes = plt.subplots(figsize=(0.6 + 1.75 * width, 1.5 + 1.05 * height))
     _draw_barriers(axes, cascade, levels, place)
     _draw_edges(axes, cascade, place)
     for tensor in cascade.inputs:
@@ -53,7 +53,7 @@ def draw_cascade(cascade: Cascade, levels: Mapping[str, int], rank: str, path: P
 
 
 def _layout(cascade: Cascade, levels: Mapping[str, int]) -> dict[str, tuple[float, float]]:
-    """Place inputs in the first column and each Einsum right of what it reads, later passes right of earlier ones."""
+    """Place each Einsum right of what it reads, later passes right of earlier ones, and inputs before their reader."""
     column = {t.name: 0 for t in cascade.inputs}
     for level in sorted(set(levels.values())) or [1]:
         start = max(column.values(), default=0) + 1 if level > 1 else 1
@@ -61,6 +61,10 @@ def _layout(cascade: Cascade, levels: Mapping[str, int]) -> dict[str, tuple[floa
             if levels.get(einsum.name, 1) == level:
                 sources = [column[a.tensor] for a in einsum.accesses if a.tensor in column]
                 column[einsum.name] = max([start - 1, *sources]) + 1
+    for tensor in cascade.inputs:
+        readers = [column[e.name] for e in cascade.extended if any(a.tensor == tensor.name for a in e.accesses)]
+        del column[tensor.name]  # the Einsums of a column come first, what is read from outside stands below them
+        column[tensor.name] = min(readers, default=1) - 1
     rows: dict[int, int] = {}
     place = {}
     for name, x in column.items():
@@ -82,22 +86,29 @@ def _draw_edges(axes: Axes, cascade: Cascade, place: Mapping[str, tuple[float, f
     order = {e.name: i for i, e in enumerate(cascade.extended)}
     for einsum in cascade.extended:
         for tensor in dict.fromkeys(a.tensor for a in einsum.accesses):
-            if tensor not in place:
-                continue
-            earlier = order.get(tensor, -1) >= order[einsum.name]
-            (x0, y0), (x1, y1) = place[tensor], place[einsum.name]
-            # What skips a column goes around the boxes between.
-            over = x1 - x0 > 1
-            bend = 0.35 if earlier else (-0.55 / (x1 - x0) if over and y1 <= y0 else 0.3 / (x1 - x0) if over else 0.0)
-            start, end = ((x0, y0 + 0.28), (x1, y1 + 0.28)) if earlier else ((x0 + 0.4, y0), (x1 - 0.4, y1))
-            if over and not earlier:
-                side = 0.28 if y1 > y0 else -0.28
-                start, end = (x0 + 0.3, y0 + side), (x1 - 0.3, y1 - abs(side) if y1 <= y0 else y1 - 0.28)
-            if tensor == einsum.name:
-                start, end, bend = (x0 - 0.2, y0 + 0.28), (x0 + 0.2, y0 + 0.28), 0.9
-            style = {"arrowstyle": "-|>", "color": "#777777", "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0}
-            style |= {"connectionstyle": f"arc3,rad={bend}", "linestyle": ":" if earlier else "-"}
-            axes.annotate("", xy=end, xytext=start, arrowprops=style, zorder=1)
+            if tensor in place:
+                earlier = order.get(tensor, -1) >= order[einsum.name]
+                _arrow(axes, place[tensor], place[einsum.name], earlier=earlier)
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], *, earlier: bool) -> None:
+    """Draw what flows between two boxes; a read of an earlier generation is dotted and runs below the boxes."""
+    (x0, y0), (x1, y1) = start, end
+    bend = 0.0
+    if earlier and start == end:
+        start, end, bend = (x0 - 0.2, y0 + 0.28), (x0 + 0.2, y0 + 0.28), 0.9
+    elif earlier:
+        start, end, bend = (x0 - 0.15, y0 + 0.28), (x1 + 0.15, y1 + 0.28), -0.3
+    elif x1 - x0 > 1 and y0 == y1:  # around the boxes between, above them
+        start, end, bend = (x0 + 0.25, y0 - 0.28), (x1 - 0.25, y1 - 0.28), -0.5 / (x1 - x0) ** 0.5
+    elif x1 - x0 > 1:
+        side = 1 if y0 > y1 else -1
+        start, end, bend = (x0 + 0.4, y0), (x1 - 0.3, y1 + 0.28 * side), 0.25 * side / (x1 - x0 - 1) ** 0.5
+    else:
+        start, end = (x0 + 0.4, y0), (x1 - 0.4, y1)
+    style = {"arrowstyle": "-|>", "color": "#777777", "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0}
+    style |= {"connectionstyle": f"arc3,rad={bend}", "linestyle": ":" if earlier else "-"}
+    axes.annotate("", xy=end, xytext=start, arrowprops=style, zorder=1)
 
 
 def _box(axes: Axes, at: tuple[float, float], name: str, text: str, color: str) -> None:
@@ -108,8 +119,8 @@ def _box(axes: Axes, at: tuple[float, float], name: str, text: str, color: str) 
     axes.add_patch(
         FancyBboxPatch((x - 0.4, y - 0.28), 0.8, 0.56, boxstyle=shape, facecolor=color, edgecolor="#444444", zorder=2)
     )
-    axes.text(x, y - 0.1, name, ha="center", va="center", fontsize=9, fontweight="bold", zorder=3)
-    axes.text(x, y + 0.13, text, ha="center", va="center", fontsize=5.5, zorder=3)
+    axes.text(x, y - 0.1, name, ha="center", va="center", fontsize=10, fontweight="bold", zorder=3)
+    axes.text(x, y + 0.13, text, ha="center", va="center", fontsize=6, zorder=3)
 
 
 def _shorten(einsum: Einsum) -> str:

@@ -7,7 +7,7 @@ Expected: FuseMax keeps both arrays busy at any length; it is 6.7 times faster t
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from simulator.design import Design
 from simulator.evaluate import evaluate
 from simulator.report import Report
 from simulator.workload import Workload
-from studies.fusemax_card import DISTINCT, add_linear, headline_rows, mac_energy_rows, make_card
+from studies.fusemax_card import add_linear, count_macs, headline_rows, mac_energy_rows, make_card
 from studies.fusemax_figures import draw_activity, draw_energy, draw_pareto, draw_speedup, draw_utilization
 from studies.fusemax_scaling import linear_rows, pareto_rows
 from studies.study import Result, Say, Study
 
-__all__ = ["CONFIGS", "MODELS", "SEQ_LENS", "STUDY", "attention_designs", "attention_rows"]
+__all__ = ["CONFIGS", "MODELS", "SEQ_LENS", "STUDY", "attention_reports", "attention_rows", "energy_rows"]
+
+Cell = tuple[str, str, int, str]  # config, model, sequence length, mapper
 
 # config of the paper -> cascade, architecture and mapping of the library
 CONFIGS = {
@@ -47,7 +49,8 @@ def _recorded() -> dict[tuple[str, str, int], dict[str, str]]:
     return knobs
 
 
-def _row(config: str, model: str, seq_len: int, mapper: str, report: Report) -> dict[str, Any]:
+def _row(cell: Cell, design: Design, report: Report) -> dict[str, Any]:
+    config, model, seq_len, mapper = cell
     utilization = report.utilization
     activity = {f"activity_{einsum}": share for einsum, share in report.activity("pe2d").items()}
     return {
@@ -61,11 +64,12 @@ def _row(config: str, model: str, seq_len: int, mapper: str, report: Report) -> 
         "energy_j": report.energy_j,
         "util_2d": utilization["pe2d"],
         "util_1d": utilization["pe1d"],
+        "macs": count_macs(report, design.architecture),
         **activity,
     }
 
 
-def attention_designs(say: Say = lambda _: None) -> Iterator[tuple[str, str, int, str, Design]]:
+def attention_designs(say: Say = lambda _: None) -> Iterator[tuple[Cell, Design]]:
     """Yield a design per configuration, model, length and mapper: `recorded` dataflows, or our `own` knobs."""
     recorded = _recorded()
     shapes = {model: library.load_workload(model) for model in MODELS}
@@ -80,24 +84,49 @@ def attention_designs(say: Say = lambda _: None) -> Iterator[tuple[str, str, int
                 knobs = recorded.get((config, model, seq_len))
                 settings = {f"mapping.{knob}": value for knob, value in (knobs or {}).items()}
                 noted = library.make_design(workload, arch, template, settings) if knobs else own
-                yield config, model, seq_len, "recorded", noted
-                yield config, model, seq_len, "own", own
+                yield (config, model, seq_len, "recorded"), noted
+                yield (config, model, seq_len, "own"), own
 
 
-def attention_rows(say: Say = lambda _: None) -> Iterator[dict[str, Any]]:
-    """Yield a row per configuration, model, length, mapper and accounting."""
-    for config, model, seq_len, mapper, design in attention_designs(say):
+def attention_reports(say: Say = lambda _: None) -> Iterator[tuple[Cell, Design, Report]]:
+    """Yield a report per design of `attention_designs` and accounting."""
+    for cell, design in attention_designs(say):
         for accounting in ACCOUNTINGS:
-            yield _row(config, model, seq_len, mapper, evaluate(design, accounting))
+            yield cell, design, evaluate(design, accounting)
+
+
+def attention_rows(reports: Iterable[tuple[Cell, Design, Report]]) -> Iterator[dict[str, Any]]:
+    """Yield a row per report."""
+    return (_row(*entry) for entry in reports)
+
+
+def energy_rows(reports: Iterable[tuple[Cell, Design, Report]]) -> Iterator[dict[str, Any]]:
+    """Yield the energy of each part, in all and for each score (a query and a key of one head), recorded dataflows."""
+    for (config, model, seq_len, mapper), design, report in reports:
+        if mapper != "recorded":
+            continue
+        given = design.workload.given
+        scores = given["B"] * given["H"] * given["M"] * given["P"]
+        for (part,), energy_j in report.energy_by("part").items():
+            yield {
+                "config": config,
+                "model": model,
+                "seq_len": seq_len,
+                "accounting": report.accounting,
+                "part": part,
+                "energy_j": energy_j,
+                "energy_per_score_j": energy_j / scores,
+            }
 
 
 def _analyze(say: Say) -> Result:
-    attention = pd.DataFrame(attention_rows(say))
-    say("fusemax: linear layers, array extents, energy of a multiply-accumulate")
+    reports = list(attention_reports(say))
+    attention = pd.DataFrame(attention_rows(reports))
+    say("fusemax: linear layers, array extents")
     linear = pd.DataFrame(linear_rows(MODELS, SEQ_LENS, tuple(ACCOUNTINGS)))
     pareto = pd.DataFrame(pareto_rows(MODELS))
     headline = pd.DataFrame(headline_rows(attention, linear))
-    mac = pd.DataFrame(mac_energy_rows(d for d in attention_designs() if d[1] in DISTINCT and d[3] == "recorded"))
+    mac = pd.DataFrame(mac_energy_rows(attention, linear))
     say("fusemax: figures")
     recorded = attention[(attention.mapper == "recorded") & (attention.accounting == "published")]
     both = add_linear(recorded, linear)
@@ -116,6 +145,7 @@ def _analyze(say: Say) -> Result:
         "fusemax_pareto": pareto,
         "fusemax_headline": headline,
         "fusemax_mac_energy": mac,
+        "fusemax_energy": pd.DataFrame(energy_rows(reports)),
     }
     return Result(tables, figures, make_card(attention, headline, mac))
 

@@ -10,6 +10,7 @@ from arch_specs.model import Architecture
 from simulator import library
 from simulator.evaluate import evaluate
 from simulator.workload import Preset, Workload
+from studies.fusemax_card import count_macs
 
 __all__ = ["PE_DIMS", "linear_rows", "pareto_rows", "scaled_chip"]
 
@@ -48,6 +49,7 @@ def linear_rows(
                         "traffic_bytes": sum(r.traffic_bytes for r in reports),
                         "latency_s": sum(r.latency_s for r in reports),
                         "energy_j": sum(r.energy_j or 0.0 for r in reports),
+                        "macs": sum(count_macs(r, arch) for r in reports),
                     }
 
 

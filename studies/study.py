@@ -24,13 +24,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One published figure beside ours; `tolerance` is the relative difference that reading it allows.
+    """One published figure (None where the paper is silent) beside ours, and the `tolerance` of reading it, relative.
 
     `low` and `high` bound ours over the choices that `assumptions` names; None where there is nothing to choose.
     """
 
     claim: str
-    published: float
+    published: float | None
     ours: float
     tolerance: float
     assumptions: str
@@ -39,18 +39,16 @@ class Claim:
     high: float | None = None
 
     @property
-    def ratio(self) -> float:
-        """Ours over published: what remains unexplained; infinite where the paper says zero."""
-        return self.ours / self.published if self.published else float("inf")
+    def ratio(self) -> float | None:
+        """Ours over published: what remains unexplained."""
+        return self.ours / self.published if self.published else None
 
     @property
     def verdict(self) -> str:
-        """`reproduced` within the tolerance, else `differs`."""
-        return (
-            "reproduced"
-            if abs(self.ours - self.published) <= self.tolerance * (abs(self.published) or 1)
-            else "differs"
-        )
+        """`reproduced` within the tolerance, else `differs`; a `finding` where the paper gives no figure."""
+        if self.ratio is None:
+            return "finding"
+        return "reproduced" if abs(self.ratio - 1) <= self.tolerance else "differs"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from math import prod
 
 from arch_specs.model import Memory
@@ -77,6 +77,20 @@ class _Scope:
         """Return k when an Einsum fires once in k iterations: it lacks ranks that the group iterates over."""
         return prod(bound for variable, bound in self.loops if variable not in placed.einsum.variables)
 
+    def burst(self, placed: Placed) -> int:
+        """Return the iterations in a row in which an Einsum fires: those of the loops inside the ranks it lacks."""
+        bounds = [(bound, variable in placed.einsum.variables) for variable, bound in self.loops if bound > 1]
+        inside = [bound for bound, _ in takewhile(lambda loop: loop[1], reversed(bounds))]
+        return prod(inside) if self.every(placed) > 1 else 1
+
+    def turn(self, placed: Placed) -> int:
+        """Return in which of its turns an Einsum fires: the last where a rank must be done first, else the first."""
+        lacking = {v for v, bound in self.loops if bound > 1 and v not in placed.einsum.variables}
+        inside = {p.einsum.name: p.einsum for p in self.members}
+        sources = [inside[a.tensor] for a in placed.einsum.accesses if a.tensor in inside]
+        late = any(lacking & set(source.variables) for source in sources)
+        return self.every(placed) - 1 if late else 0
+
     def stage(self, einsum: str) -> int:
         return self.group.stage.get(einsum, 0)
 
@@ -126,6 +140,10 @@ def _lower_group(layout: Layout, index: int, held: dict[str, Occupancy], account
     )
     scope = _Scope(layout, group, members, loops, held, accounting)
     work = [_compute_task(scope, placed) for placed in members]
+    if group.phases:
+        # A part works in the order of the phases: what is listed first runs first.
+        sequence = [name for phase in group.phases for name in phase]
+        work.sort(key=lambda t: sequence.index(t.name) if t.name in sequence else len(sequence))
     moves = [move for memory in architecture.memories for move in _transfers(scope, memory)]
     edges = [*_dependences(scope), *_transfer_edges(moves)]
     tasks = [*work, *(move.task for move in moves)]
@@ -163,6 +181,8 @@ def _compute_task(scope: _Scope, placed: Placed) -> Task:
         stage=scope.stage(name),
         einsum=name,
         actions=actions,
+        burst=scope.burst(placed),
+        turn=scope.turn(placed),
     )
 
 
@@ -192,7 +212,7 @@ def _transfers(scope: _Scope, memory: Memory) -> Iterator[_Move]:
             arrived = placed.counts.get((operand, memory.name))
             fills = arrived.fills if arrived and memory.parent is not None else 0
             total = (reads + writes + fills) * scope.layout.design.workload.bytes_of(tensor)
-            every = _moves_every(scope, placed, operand, memory.name)
+            every, burst, turn = _pattern(scope, placed, _moves_every(scope, placed, operand, memory.name), store)
             amount = total / Fraction(scope.iterations, every)
             verb = "store" if store else "load"
             task = Task(
@@ -204,8 +224,20 @@ def _transfers(scope: _Scope, memory: Memory) -> Iterator[_Move]:
                 every=every,
                 stage=scope.stage(placed.einsum.name),
                 einsum=placed.einsum.name,
+                burst=burst,
+                turn=turn,
             )
             yield _Move(task, placed.einsum.name, store)
+
+
+def _pattern(scope: _Scope, placed: Placed, every: int, store: bool) -> tuple[int, int, int]:
+    """Return `every`, `burst` and `turn` of a transfer: a tile is loaded before its first use, stored after its last.
+
+    A tile that moves with every firing of its Einsum, or more often, has the Einsum's own pattern.
+    """
+    if every <= scope.every(placed):
+        return scope.every(placed), scope.burst(placed), scope.turn(placed)
+    return every, 1, every - 1 if store else 0
 
 
 def _moves_every(scope: _Scope, placed: Placed, operand: str, memory: str) -> int:

@@ -157,7 +157,7 @@ WRONG = {
     ),
     "control character": (
         "name: x\nrows: \x07\n",
-        "a.yaml:2:7: not a text file: a control character\n    rows: \x07\n          ^",
+        "a.yaml:2:7: not a text file: a control character\n    rows: ?\n          ^",
     ),
     "no such character": (
         'name: "\\UFFFFFFFF"\n',

@@ -125,6 +125,46 @@ def tiled_cascade(choose: Choose, lines: int) -> str:
     return _whole(text, "I = I1 * I0", "A[I] B[I]", "")
 
 
+def square_cascade(choose: Choose, lines: int) -> str:
+    """A cascade over pairs (m, p) of one sequence S, as self-attention is, with rows read again."""
+    pairs, rows, keys, scalar = [], ["X"], ["X"], []
+    text = []
+
+    def row() -> str:
+        return f"{choose(rows)}[p]"
+
+    def key() -> str:
+        return f"{choose(keys)}[m]"
+
+    for number in range(lines):
+        name = f"T{number}"
+        operator = choose(["*", "+", "-"])
+        kinds = ["pair", "pair", "row", "key"] + ["map", "map", "reduce", "reduce", "reduce"] * bool(pairs)
+        match choose(kinds):
+            case "pair":
+                text.append(f"{name}[m,p] = {key()} * {row()}")
+                pairs.append(name)
+            case "map":
+                other = choose([row(), key(), f"{choose(pairs)}[m,p]"])
+                text.append(f"{name}[m,p] = {choose(pairs)}[m,p] {operator} {other}")
+                pairs.append(name)
+            case "reduce":
+                text.append(f"{name}[p] = {choose(pairs)}[m,p] * {choose([key(), row(), '2'])}")
+                rows.append(name)
+            case "row":
+                text.append(f"{name}[p] = {row()} {operator} {choose([row, lambda: choose([*scalar, '2'])])()}")
+                rows.append(name)
+            case _:
+                text.append(f"{name}[m] = {key()} {operator} {key()}")
+                keys.append(name)
+        if choose([False] * 5 + [True]):
+            text.append(f"{name}S[] = {row()}")
+            scalar.append(f"{name}S[]")
+    return "\n".join(
+        ["cascade random", "extent S, M = S, P = S", "input X[S]", "output Z[P]", *text, f"Z[p] = {row()} * {row()}"]
+    )
+
+
 def _whole(text: list[str], extents: str, inputs: str, p: str) -> str:
     last = text[-1].split("=")[0].strip()
     name, indices = last.removesuffix("]").split("[")

@@ -3,9 +3,11 @@
 import csv
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from studies.fusemax import CONFIGS, MODELS, SEQ_LENS, attention_rows
+from studies.fusemax import CONFIGS, MODELS, SEQ_LENS, attention_reports, attention_rows, energy_rows
+from studies.fusemax_card import add_linear, mac_energy_rows
 from studies.fusemax_scaling import linear_rows, pareto_rows
 
 REFERENCE = Path(__file__).parent.parent / "reference" / "fusemax"
@@ -17,8 +19,13 @@ def reference(name):
 
 
 @pytest.fixture(scope="module")
-def ours():
-    rows = list(attention_rows())
+def reports():
+    return list(attention_reports())
+
+
+@pytest.fixture(scope="module")
+def ours(reports):
+    rows = list(attention_rows(reports))
     return {(r["config"], r["model"], r["seq_len"], r["mapper"], r["accounting"]): r for r in rows}
 
 
@@ -107,8 +114,13 @@ def test_a_port_of_one_row_a_cycle_takes_a_quarter_of_the_speed_up(ours):
     assert speedup("XLM", 2**12) == pytest.approx(7 * 256 / (5 * 128 + 4), rel=0.03)
 
 
-def test_linear_layers_are_the_published_ones():
-    rows = linear_rows(MODELS, SEQ_LENS, ("published",))
+@pytest.fixture(scope="module")
+def linear():
+    return list(linear_rows(MODELS, SEQ_LENS, ("published", "clean")))
+
+
+def test_linear_layers_are_the_published_ones(linear):
+    rows = [r for r in linear if r["accounting"] == "published"]
     found = {(r["platform"], r["model"], r["seq_len"]): r for r in rows}
     for platform in ("flat", "proposal"):
         for row in reference(f"end_to_end_{platform}"):
@@ -128,3 +140,56 @@ def test_chips_of_other_sizes_are_the_published_ones():
             assert cell[column] == pytest.approx(float(row[column]), rel=1e-6), column
         for column in ("array_2d_area_um2", "area_um2"):
             assert cell[column] == pytest.approx(float(row[column]), rel=1e-6), column
+
+
+def test_end_to_end_headlines_are_the_published_ones(ours, linear):
+    both = add_linear(pd.DataFrame(ours.values()), pd.DataFrame(linear))
+    cells = both[(both.accounting == "published") & (both.mapper == "recorded")].set_index(
+        ["config", "model", "seq_len"]
+    )
+    speedup = cells.latency_s["flat"] / cells.latency_s["binding"]
+    energy = cells.energy_j["binding"] / cells.energy_j["flat"]
+    assert len(speedup) == 24
+    assert speedup.mean() == pytest.approx(5.30, abs=0.005)
+    assert energy.mean() == pytest.approx(0.833, abs=0.0006)
+
+
+# Picojoules for each score: 2-D array, 1-D array, buffer, DRAM (measured on the published tables).
+BREAKDOWN = {
+    ("flat", "BERT", 2**14): (2197, 148, 690, 50),
+    ("cascade", "BERT", 2**14): (2197, 23, 522, 1.5),
+    ("binding", "BERT", 2**14): (2317, 7, 66, 1.0),
+    ("flat", "BERT", 2**18): (2197, 148, 564, 257),
+    ("binding", "BERT", 2**18): (2317, 7, 74, 0.3),
+    ("flat", "XLM", 2**14): (4394, 148, 738, 76),
+    ("binding", "XLM", 2**14): (4514, 14, 131, 2),
+}
+
+
+def test_energy_goes_where_the_published_breakdown_says(reports):
+    found = {}
+    for row in energy_rows(reports):
+        if row["accounting"] == "published":
+            cell = found.setdefault((row["config"], row["model"], row["seq_len"]), {})
+            cell[row["part"]] = row["energy_per_score_j"] * 1e12
+    for cell, (array_2d, array_1d, buffer, dram) in BREAKDOWN.items():
+        parts = found[cell]
+        assert parts["pe2d"] == pytest.approx(array_2d, abs=1.1)
+        assert parts["pe1d"] == pytest.approx(array_1d, abs=0.6)
+        assert parts["L3"] == pytest.approx(buffer, abs=1.1)
+        assert parts["DRAM"] == pytest.approx(dram, abs=0.6)
+
+
+def test_a_cheaper_multiply_moves_the_energy_headline(ours, linear):
+    # With about 1.5 pJ for a multiply-accumulate, FuseMax over FLAT at BERT 16K goes from 0.775 to about 0.285.
+    cell = [r for (_, m, n, _, a), r in ours.items() if (m, n, a) == ("BERT", 2**14, "clean")]
+    (row,) = (
+        r
+        for r in mac_energy_rows(pd.DataFrame(cell), _only(linear, "BERT", 2**14))
+        if r["scope"] == "attention" and r["mac_energy_j"] == 1.5e-12
+    )
+    assert row["energy_ratio"] == pytest.approx(0.285, abs=0.005)
+
+
+def _only(linear, model, seq_len):
+    return pd.DataFrame(r for r in linear if (r["model"], r["seq_len"]) == (model, seq_len))

@@ -126,6 +126,7 @@ def test_the_study_writes_tables_figures_and_card(tmp_path, monkeypatch):
         "fusemax_pareto",
         "fusemax_headline",
         "fusemax_mac_energy",
+        "fusemax_energy",
     }
     for figure in sorted(path.stem for path in out.glob("fig*.png")):
         assert (out / f"{figure}.png").stat().st_size > 10_000
@@ -135,3 +136,11 @@ def test_the_study_writes_tables_figures_and_card(tmp_path, monkeypatch):
 def test_an_unknown_study_is_an_error_of_its_own():
     result = run("study", "run", "fusemx")
     assert (result.exit_code, result.stderr) == (4, "error: unknown study 'fusemx'; did you mean 'fusemax'?\n")
+
+
+def test_sensitivity_says_what_more_of_each_number_saves():
+    words = ("eval", "attention_1pass", "fusemax", "--workload", "bert", "M=4096", "--format", "json", "--sensitivity")
+    saved = {row["number"]: row["saved"] for row in json.loads(run(*words).stdout)["sensitivity"]}
+    assert saved["clock"] == pytest.approx(1 - 1 / 1.1, rel=1e-6)
+    assert saved["DRAM.bandwidth_bytes_per_s"] == 0
+    assert 0 < saved["pe1d.lanes"] < saved["clock"]

@@ -1,0 +1,143 @@
+"""Arithmetic without rounding, so that two cascades that are algebraically equal compute the very same.
+
+A value is a pair: the integer that it is, as long as it is one (before an `exp`), and its residue modulo a prime.
+`exp(n)` is g^n for a generator g, `+ - * /` act in the field, `max` and `min` on the integers alone, and -inf becomes 0
+under `exp`. Two different functions agree by chance only, with a probability of the order of their degree over the
+prime at each random point (Schwartz, 1980; Zippel, 1979).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from einsum_cascades.numerics import Arithmetic
+
+__all__ = ["FIELD", "PRIME", "NotExact"]
+
+Array = NDArray[Any]
+PRIME = 2**31 - 1
+_GENERATOR = 7  # of the multiplicative group modulo PRIME
+_PAIR = np.dtype([("integer", np.float64), ("residue", np.int64)])
+_EXACT = 2.0**53
+
+
+class NotExact(Exception):
+    """The cascade computes something that has no meaning in the field: `exp` of an `exp`, a square root, ..."""
+
+
+def _lift(values: Array) -> Array:
+    """Return whole numbers (or infinities) as pairs. Raises NotExact for other numbers."""
+    values = np.asarray(values, dtype=np.float64)
+    finite = np.isfinite(values)
+    if not np.array_equal(values[finite], np.rint(values[finite])):
+        raise NotExact("a number that is not whole")
+    out = np.zeros(values.shape, dtype=_PAIR)
+    out["integer"] = values
+    out["residue"] = np.where(finite, values, 0).astype(np.int64) % PRIME
+    return out
+
+
+def _pair(integer: Array, residue: Array) -> Array:
+    out = np.zeros(np.broadcast_shapes(integer.shape, residue.shape), dtype=_PAIR)
+    out["integer"] = np.where(np.abs(integer) < _EXACT, integer, np.where(np.isinf(integer), integer, np.nan))
+    out["residue"] = residue % PRIME
+    return out
+
+
+def _integers(values: Array) -> Array:
+    """Return the integers of an array of pairs. Raises NotExact when an element is known by its residue alone."""
+    if np.isnan(values["integer"]).any():
+        raise NotExact("an operator that needs the number itself is applied after exp or a division")
+    return np.asarray(values["integer"])
+
+
+def _power(base: Array, exponent: Array) -> Array:
+    """Return base^exponent modulo PRIME by repeated squaring."""
+    result = np.ones(np.broadcast_shapes(base.shape, exponent.shape), dtype=np.int64)
+    base, exponent = np.broadcast_to(base, result.shape).copy(), np.broadcast_to(exponent, result.shape).copy()
+    while exponent.any():
+        result = np.where(exponent & 1, result * base % PRIME, result)
+        base = base * base % PRIME
+        exponent >>= 1
+    return result
+
+
+def _add(a: Array, b: Array) -> Array:
+    return _pair(a["integer"] + b["integer"], a["residue"] + b["residue"])
+
+
+def _sub(a: Array, b: Array) -> Array:
+    integer = np.where(np.isneginf(b["integer"]), 0.0, b["integer"])
+    return _pair(a["integer"] - integer, a["residue"] - b["residue"])
+
+
+def _mul(a: Array, b: Array) -> Array:
+    return _pair(a["integer"] * b["integer"], a["residue"] * b["residue"])
+
+
+def _div(a: Array, b: Array) -> Array:
+    inverse = _power(b["residue"], np.int64(PRIME - 2) + np.zeros(b.shape, np.int64))  # 0 for 0, as division by empty
+    residue = a["residue"] * inverse
+    return _pair(np.full(residue.shape, np.nan), residue)
+
+
+def _exp(a: Array) -> Array:
+    integer = _integers(a)
+    finite = np.isfinite(integer)
+    if (integer == np.inf).any():
+        raise NotExact("exp of inf")
+    exponent = np.where(finite, integer, 0).astype(np.int64) % (PRIME - 1)
+    residue = np.where(finite, _power(np.full(exponent.shape, _GENERATOR, np.int64), exponent), 0)
+    return _pair(np.full(residue.shape, np.nan), residue)
+
+
+def _choose(function: Callable[[Array, Array], Array]) -> Callable[..., Array]:
+    def choose(*values: Array) -> Array:
+        total = _integers(values[0])
+        for value in values[1:]:
+            total = function(total, _integers(value))
+        return _lift(total)
+
+    return choose
+
+
+_OPERATORS: Mapping[str, Callable[..., Array]] = {
+    "add": _add,
+    "sub": _sub,
+    "mul": _mul,
+    "div": _div,
+    "max": _choose(np.maximum),
+    "min": _choose(np.minimum),
+    "neg": lambda a: _sub(_lift(np.zeros(a.shape)), a),
+    "sq": lambda a: _mul(a, a),
+    "recip": lambda a: _div(_lift(np.ones(a.shape)), a),
+    "relu": lambda a: _lift(np.maximum(_integers(a), 0.0)),
+    "abs": lambda a: _lift(np.abs(_integers(a))),
+    "sign": lambda a: _lift(np.sign(_integers(a))),
+    "exp": _exp,
+}
+
+
+def _reduce(operator: str, values: Array, axes: tuple[int, ...]) -> Array:
+    """Return the reduction of pairs along axes, which are kept with extent 1."""
+    if operator in ("max", "min"):
+        chosen = np.maximum if operator == "max" else np.minimum
+        return _lift(chosen.reduce(_integers(values), axis=axes, keepdims=True))
+    if operator == "add":
+        integer = values["integer"].sum(axis=axes, keepdims=True)
+        return _pair(integer, values["residue"].sum(axis=axes, keepdims=True))
+    total = values
+    for axis in axes:
+        parts = np.split(total, total.shape[axis], axis=axis)
+        product = parts[0]
+        for part in parts[1:]:
+            product = _mul(product, part)
+        total = product
+    return total
+
+
+FIELD = Arithmetic(_lift, _OPERATORS, _reduce, lambda a, b: bool(np.array_equal(a["residue"], b["residue"])))

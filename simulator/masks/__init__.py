@@ -1,0 +1,1 @@
+"""Attention masks, counted: which pairs are allowed, and which tiles a kernel must visit for them."""

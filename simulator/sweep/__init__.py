@@ -1,0 +1,1 @@
+"""Many designs, one tidy table: the product of axes over extents, numbers of the machine and knobs of the mapping."""

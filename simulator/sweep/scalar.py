@@ -1,0 +1,73 @@
+"""Designs of a sweep one by one: the path that any mapping can go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from arch_specs.cost import chip_area
+from einsum_cascades.diagnostics import MappingError, SpecError
+from simulator.design import Design
+from simulator.evaluate import evaluate
+from simulator.library import make_design
+from simulator.report import DEPENDENCES
+from simulator.sweep.space import Column, Space, Table
+
+__all__ = ["as_table", "scalar_rows"]
+
+
+def scalar_rows(space: Space, rows: Column) -> Iterator[dict[str, Any]]:
+    """Yield one row for each of some designs, by their numbers in the sweep.
+
+    A row holds the point, then `feasible`, `why` (of an infeasible one) and what the design costs.
+    """
+    places = space.places(rows)
+    values = {axis.name: axis.values for axis in space.axes}
+    for row in range(len(rows)):
+        yield _row(space, {name: values[name][place[row]] for name, place in places.items()})
+
+
+def _row(space: Space, point: dict[str, Any]) -> dict[str, Any]:
+    extents = {axis.name: int(point[axis.name]) for axis in space.axes if axis.kind == "extent"}
+    settings = {name: value for name, value in point.items() if name not in extents}
+    shaped = replace(space.workload, extents={**space.workload.extents, **extents})
+    try:
+        design = make_design(shaped, space.architecture, space.template, settings)
+        report = evaluate(design, space.accounting)
+    except (MappingError, SpecError) as error:
+        return point | {"feasible": False, "why": str(error)}
+    bound_by = DEPENDENCES if report.bound_by.startswith(DEPENDENCES) else report.bound_by
+    return {
+        **point,
+        **_knobs(design),
+        "feasible": True,
+        "why": "",
+        "latency_s": report.latency_s,
+        "ceiling_s": report.ceiling_s,
+        "energy_j": report.energy_j,
+        "traffic_bytes": report.traffic_bytes,
+        "area_um2": sum(chip_area(design.architecture).values()),
+        "bound_by": bound_by,
+        **{f"util_{name}": report.utilization.get(name, 0.0) for name in space.resources},
+    }
+
+
+def _knobs(design: Design) -> dict[str, int | str]:
+    found: dict[str, int | str] = {**design.knobs, **design.options}
+    return {f"mapping.{name}": value for name, value in found.items()}
+
+
+def as_table(space: Space, rows: Iterator[dict[str, Any]]) -> Table:
+    """Return rows as columns; what a row lacks is not-a-number, or an empty text."""
+    held = list(rows)
+    table = {}
+    for field in space.fields:
+        blank = "" if field.kind == "text" else np.nan
+        found = [blank if (value := row.get(field.name)) is None else value for row in held]
+        whole = field.kind == "whole" and field.name in space.values
+        kinds = {"text": object, "flag": bool, "whole": np.int64 if whole else np.float64, "number": np.float64}
+        table[field.name] = np.array(found, dtype=kinds[field.kind])
+    return table

@@ -1,0 +1,90 @@
+"""A sweep is a table of designs, whichever way they are evaluated."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import attnsim
+from einsum_cascades.diagnostics import SpecError
+from simulator import library
+from simulator.plan import plan
+from simulator.sweep.run import Sweep
+from simulator.sweep.scalar import as_table, scalar_rows
+from simulator.sweep.space import make_space
+from simulator.workload import Workload
+
+
+def space(axes, cascade="attention_1pass", arch="fusemax", mapping=None, **extents):
+    workload = Workload.of(library.load_cascade(cascade), library.load_workload("bert"), **extents)
+    template = library.load_mapping(mapping) if mapping else None
+    return make_space(workload, library.load_machine(arch), axes, template)
+
+
+def test_blocks_are_the_table_cut_in_pieces():
+    sweep = Sweep(space({"M": "2^10..2^20", "pe2d.rows": "64..512:64"}))
+    whole = sweep.table(0, 88)
+    parts = [sweep.table(0, 30), sweep.table(30, 31), sweep.table(31, 88)]
+    for name, column in whole.items():
+        np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), column)
+
+
+def test_knobs_are_chosen_as_the_planner_chooses_them():
+    sweep = Sweep(space({"M": "2^10..2^20", "E": [32, 128]}))
+    table = sweep.table(0, sweep.space.points)
+    for row in range(0, sweep.space.points, 5):
+        extents = {"M": int(table["M"][row]), "E": int(table["E"][row])}
+        shaped = replace(sweep.space.workload, extents={**sweep.space.workload.extents, **extents})
+        design = plan(shaped, sweep.space.architecture, sweep.space.template)
+        assert table["mapping.queries"][row] == design.knobs["queries"]
+
+
+def test_structures_are_tried_like_tiles():
+    # 64 structures of FLAT (tensors kept x scores x order of loops), and tiles in each.
+    given = space({"M": "2^10..2^13", "L3.capacity": "256KiB..128MiB:x2"}, "attention_3pass", "flat")
+    sweep = Sweep(given)
+    assert sweep.vector is not None
+    assert len(sweep.vector.structures) == 64
+    numbers = np.array([0, 7, 13, 22, 38])
+    ours, theirs = sweep.vector.table(numbers), as_table(given, scalar_rows(given, numbers))
+    for name in ("mapping.rows", "mapping.resident", "mapping.scores", "mapping.stationary", "why", "bound_by"):
+        assert ours[name].tolist() == theirs[name].tolist()
+    np.testing.assert_allclose(ours["latency_s"], theirs["latency_s"], rtol=1e-12)
+
+
+def test_few_designs_of_many_structures_go_one_by_one():
+    assert Sweep(space({"M": [1024]}, "attention_3pass", "flat")).vector is None
+
+
+def test_both_paths_give_the_same_columns_of_the_same_types():
+    given = space({"M": [1024, 1000], "L3.capacity": ["64 KiB", "16 MiB"]})
+    sweep = Sweep(given)
+    ours, theirs = sweep.table(0, 4), as_table(given, scalar_rows(given, np.arange(4)))
+    assert [(n, c.dtype) for n, c in ours.items()] == [(n, c.dtype) for n, c in theirs.items()]
+    assert ours["why"].tolist() == theirs["why"].tolist()
+    assert ours["feasible"].tolist() == [False, True, False, False]
+
+
+def test_energy_follows_the_memory_that_an_axis_changes():
+    table = attnsim.sweep("attention_1pass", "fusemax", {"L3.banks": [1, 4], "M": [4096]}, workload="bert")
+    one = attnsim.evaluate("attention_1pass", "fusemax", workload="bert", M=4096, settings={"L3.banks": 4})
+    assert table.energy_j[1] == pytest.approx(one.energy_j, rel=1e-12)
+    assert table.energy_j[0] != table.energy_j[1]
+
+
+def test_axes_may_be_texts_in_the_facade_too():
+    table = attnsim.sweep("attention_1pass", "fusemax", {"M": "2^10..2^12"}, workload="bert", accounting="ports")
+    assert table.M.tolist() == [1024, 2048, 4096]
+    assert table["mapping.queries"].tolist() == [1024, 2048, 4096]
+    assert (table.util_L3 > 0).all()
+
+
+def test_an_extent_that_nobody_gives_is_told_first():
+    with pytest.raises(SpecError, match="leaves M open"):
+        space({"pe2d.rows": [64]})
+
+
+def test_a_sweep_without_axes_is_one_design():
+    sweep = Sweep(space({}, M=4096))
+    assert sweep.space.points == 1
+    assert sweep.table(0, 1)["feasible"].tolist() == [True]

@@ -1,0 +1,60 @@
+"""Neighborhood attention as cascades: the general predicate counter finds what the mask counter finds."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from einsum_cascades.counts import count_operations
+from einsum_cascades.extents import resolve_extents
+from einsum_cascades.parser import parse_file
+from einsum_cascades.registry import locate
+from simulator.masks.windows import make_windows
+
+E, F = 3, 2
+PER_PAIR = {"QK": {"mul": E, "acc": E}, "GM": {"max": 1}, "SN": {"sub": 1, "exp": 1}, "SD": {"acc": 1}}
+PER_PAIR |= {"A": {"div": 1}, "AV": {"mul": F, "acc": F}}
+
+
+def operations(name, **extents):
+    cascade = parse_file(locate("cascades", name))
+    known = resolve_extents(cascade, {"B": 1, "H": 1, "E": E, "F": F} | extents)
+    counted = count_operations(cascade)
+    total = {}
+    for einsum, ops in counted.items():
+        for op, n in ops.items():
+            of_part = total.setdefault(einsum.rstrip("123"), {})
+            of_part[op] = of_part.get(op, 0) + n.evaluate(known)
+    return total
+
+
+def per_pair(pairs):
+    return {einsum: {op: n * pairs for op, n in ops.items()} for einsum, ops in PER_PAIR.items()}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 8), st.integers(1, 6), st.data())
+def test_causal_windows_with_a_stride_cost_the_allowed_pairs(groups, stride, data):
+    tokens = groups * stride
+    if tokens < 2:
+        tokens, groups = 2 * stride, 2
+    width = data.draw(st.integers(max(2, stride), tokens))
+    (window,) = make_windows((tokens,), (width,), (stride,), (1,), (1,))
+    found = operations("attention_gna_causal", M=tokens, P=groups, G=stride, W=width)
+    assert found == per_pair(window.pairs())
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 40), st.data())
+def test_windows_shifted_at_the_borders_cost_the_allowed_pairs(tokens, data):
+    width = data.draw(st.integers(2, tokens))
+    (window,) = make_windows((tokens,), (width,), (1,), (1,), (0,))
+    found = operations("attention_gna_1d", M=tokens, L=width // 2, R=width - width // 2)
+    merged = {"add": 2 * F * tokens}  # the three parts of the queries are joined
+    assert found["AV"].pop("add") == merged["add"]
+    assert found == per_pair(window.pairs())
+
+
+@pytest.mark.parametrize(("tokens", "width"), [(4096, 512), (1000, 333)])
+def test_the_cascades_count_long_maps_too(tokens, width):
+    pairs = make_windows((tokens,), (width,), (1,), (1,), (0,))[0].pairs()
+    assert operations("attention_gna_1d", M=tokens, L=width // 2, R=width - width // 2)["SN"]["exp"] == pairs

@@ -1,0 +1,156 @@
+"""`attnsim passes`, `verify` and `draw` as scripts see them."""
+
+import csv
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from studies.cli import main
+
+BROKEN = "cascade broken\nextent M\ninput S[M]\noutput Z[]\nreference product_of_sums\nZ[] = S[m] * T[m]\n"
+SUM = "cascade total\nextent I\ninput A[I]\noutput Z[I]\nreference prefix_sum\nZ[i] = A[i]\n"
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words))
+
+
+def test_passes_gives_the_keys_of_the_contract() -> None:
+    result = run("passes", "attention_3pass", "--format", "json")
+    assert result.exit_code == 0
+    data = json.loads(result.stdout)
+    keys = "cascade passes reads levels witness footprint live operations totals operations_strict traffic_min_words"
+    assert set(keys.split()) <= set(data)
+    assert data["passes"]["M"] == 3
+    assert data["live"] == "M"
+
+
+def test_passes_with_extents_gives_numbers() -> None:
+    words = ["B=1", "H=1", "E=4", "F=4", "M=2^3", "M0=2", "P=6"]
+    data = json.loads(run("passes", "attention_1pass", *words, "--format", "json").stdout)
+    assert data["totals"] == {"mul": 504, "acc": 432, "add": 120, "sub": 72, "max": 72, "exp": 72, "div": 24}
+    assert data["live"] == 8
+    assert data["traffic_min_words"] == 112
+
+
+def test_passes_as_csv_is_one_row_a_number() -> None:
+    rows = list(csv.DictReader(run("passes", "attention_3pass", "--format", "csv").stdout.splitlines()))
+    found = {(r["quantity"], r["name"], r["of"]): r["value"] for r in rows}
+    assert found["passes", "", "M"] == "3"
+    assert found["reads_direct", "QK", "M"] == "2"
+    assert found["operations_strict", "GM", "max"] == "B*H*M*P - B*H*P"
+
+
+def test_passes_as_a_table_names_the_chain() -> None:
+    result = run("passes", "attention_3pass")
+    assert "M      3          QK -> SN -> A: each reads it all after the one before" in result.stdout
+    assert "QK crosses from pass 1 to 2: keep M words," in result.stdout
+
+
+def test_a_table_can_go_to_a_file(tmp_path) -> None:
+    path = tmp_path / "passes.txt"
+    result = run("passes", "attention_3pass", "--out", str(path))
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert path.read_text().startswith("attention_3pass: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["attention_3pas"], "unknown cascade 'attention_3pas'"),
+        (["attention_3pass", "M"], "'M' is not of the form NAME=VALUE"),
+        (["attention_3pass", "M=4", "M=8"], "extent M is given twice"),
+        (["attention_3pass", "M=4"], "attention_3pass needs the extents B, H, E, F, P"),
+        (["attention_3pass", "N=4"], "'N' is not an extent of attention_3pass"),
+    ],
+)
+def test_passes_says_what_is_wrong_with_its_words(words: list[str], message: str) -> None:
+    result = run("passes", *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_broken_file_is_reported_with_its_place(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.cascade").write_text(BROKEN)
+    result = run("passes", "broken.cascade")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("broken.cascade:6:14: unknown tensor 'T'")
+
+
+def test_verify_compares_with_the_reference() -> None:
+    result = run("verify", "attention_1pass", "--format", "json")
+    assert result.exit_code == 0
+    data = json.loads(result.stdout)
+    assert data["equal"] is True
+    assert data["method"] == "float64 against softmax_attention"
+    assert data["max_error"] < 1e-9
+    assert len(data["shapes"]) > 1
+
+
+def test_verify_compares_two_cascades() -> None:
+    data = json.loads(run("verify", "attention_1pass", "--against", "attention_2pass", "--format", "json").stdout)
+    assert data["equal"] is True
+    assert data["method"] == "exact, modulo 2147483647, against attention_2pass"
+    assert data["max_error"] == 0
+
+
+def test_verify_ends_with_4_where_they_differ(tmp_path) -> None:
+    path = tmp_path / "total.cascade"
+    path.write_text(SUM)
+    result = run("verify", str(path))
+    assert result.exit_code == 4
+    assert result.stdout.startswith("total: NOT equal (float64 against prefix_sum, ")
+
+
+def test_verify_knows_neither_a_reference_nor_a_cascade() -> None:
+    result = run("verify", "attention_1pass", "--against", "softmax_atention")
+    assert result.exit_code == 2
+    assert "'softmax_atention' is neither a reference nor a cascade" in result.stderr
+    assert "did you mean 'softmax_attention'?" in result.stderr
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_draw_writes_a_picture(tmp_path, suffix: str) -> None:
+    path = tmp_path / f"picture.{suffix}"
+    result = run("draw", "attention_2pass", "--out", str(path))
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    if suffix == "svg":
+        text = "".join(ElementTree.parse(path).getroot().itertext())
+        assert text is not None
+        again = tmp_path / "again.svg"
+        run("draw", "attention_2pass", "--out", str(again))
+        assert path.read_bytes() == again.read_bytes()
+    else:
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_draw_refuses_other_formats_and_ranks(tmp_path) -> None:
+    assert "a picture is an .svg or a .png file" in run("draw", "attention_2pass", "--out", "a.gif").stderr
+    assert "'X' is not a rank of attention_2pass" in run("draw", "attention_2pass", "--rank", "X").stderr
+
+
+def test_a_capacity_says_what_fits_and_what_moves() -> None:
+    words = ("passes", "attention_3pass", "B=1", "H=1", "E=64", "F=64", "M=65536", "P=65536")
+    found = json.loads(run(*words, "--capacity", "64 KiB", "--format", "json").stdout)
+    assert found["capacity_words"] == 32768
+    assert found["fits"] == {"QK": 32768, "SN": 32768}
+    assert found["traffic_words"] > found["traffic_min_words"]
+    missing = run("passes", "attention_3pass", "--capacity", "64 KiB")
+    assert (missing.exit_code, missing.stderr) == (
+        2,
+        "error: --capacity needs the extents\n    give B=... H=... and so on\n",
+    )
+
+
+def test_the_traffic_curve_is_drawn(tmp_path: Path) -> None:
+    picture = tmp_path / "curve.svg"
+    words = ("B=1", "H=1", "E=64", "F=64", "M=4096", "P=4096", "M0=64")
+    assert run("draw", "attention_1pass", *words, "--traffic", "--out", str(picture)).exit_code == 0
+    assert picture.stat().st_size > 10_000
