@@ -86,7 +86,7 @@ class CutSearch:
             search = self._search(max(open_spans, key=lambda span: span[1] - span[0]))
             assert search is not None
             before = search.scored
-            search.run(effort)
+            search.run(effort - spent)
             search.span_done = True
             done.add(max(open_spans, key=lambda span: span[1] - span[0]))
             spent += max(1, search.scored - before)

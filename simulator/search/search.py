@@ -178,30 +178,23 @@ class _Progress:
         """Spend the effort in rounds, each twice as long, until the best is proven and polished."""
         share, polished = 8, 0
         while self.tally.steps < self.options.effort:
-            before = self.tally.steps
+            before = start = self.tally.steps
             for cut in self.cuts:
                 key = self.best_key
                 if key is not None and not _may_win(cut, key):
                     continue
-                cut.run(share, key, cut=share >= _CUT_AFTER)
+                cut.run(min(share, self.options.effort - self.tally.steps), key, cut=share >= _CUT_AFTER)
                 self._report()
+                if self.tally.steps >= self.options.effort:
+                    return
                 if self._is_proven():
                     polished += self.tally.steps - before
                     before = self.tally.steps
                     if polished >= self.options.polish:
                         return
-            if self.tally.steps == before and polished == 0 and self._exhausted():
-                return
-            if self._is_proven() and self.tally.steps == before:
+            if self.tally.steps == start and (share >= _CUT_AFTER or self._is_proven()):
                 return
             share *= 2
-
-    def _exhausted(self) -> bool:
-        key = self.best_key
-        return all(
-            (key is not None and not _may_win(cut, key)) or all(not s.is_open for s in cut.searches())
-            for cut in self.cuts
-        )
 
     def _is_proven(self) -> bool:
         key = self.best_key

@@ -77,8 +77,14 @@ def test_the_search_finds_the_best_of_every_design(text, extents, chip, objectiv
     assert found.bound <= best * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("length", LENGTHS)
-@pytest.mark.parametrize("model", ["bert", "trxl", "t5", "xlm"])
+def cells():
+    """Yield the published cells; TrXL and T5 are BERT with other numbers of heads, and left to the long run."""
+    for model, length in itertools.product(["bert", "trxl", "t5", "xlm"], LENGTHS):
+        quick = model == "bert" or (model == "xlm" and length in (1024, 16384))
+        yield pytest.param(model, length, marks=[] if quick else [pytest.mark.extended])
+
+
+@pytest.mark.parametrize(("model", "length"), list(cells()))
 def test_one_pass_attention_matches_or_beats_the_published_binding(model, length):
     # FuseMax (MICRO 2024), +Binding; the 2-D array's own work is 2E + 9 operations for each score.
     workload = attention("attention_1pass", model, length)
@@ -91,12 +97,19 @@ def test_one_pass_attention_matches_or_beats_the_published_binding(model, length
     assert found.proven
     assert found.report.latency_s <= own_work_s * (1 + 1e-12) < published.latency_s
     if extent == 64:
-        headroom = {1024: 0.124, 4096: 0.036}.get(length, 0.015)
-        assert published.latency_s / found.bound - 1 == pytest.approx(headroom, abs=0.006)
+        # 12.4 % at 1K, 3.6 % at 4K, 1.5 % at 16K, less beyond. At E = 128 the 1-D array has time for a sum of the 2-D
+        # array, so that more than this can be gained.
+        headroom = (10 + 2 * 64 + 64 * 256 / length) / (2 * 64 + 9) - 1
+        assert published.latency_s / found.bound - 1 == pytest.approx(headroom, rel=1e-9)
 
 
-@pytest.mark.parametrize("length", LENGTHS[:4])
-@pytest.mark.parametrize("model", ["bert", "xlm"])
+@pytest.mark.parametrize(
+    ("model", "length"),
+    [
+        pytest.param(m, n, marks=[] if n <= 65536 and m == "bert" else [pytest.mark.extended])
+        for m, n in itertools.product(["bert", "xlm"], LENGTHS)
+    ],
+)
 def test_three_pass_attention_is_at_least_as_fast_as_flat(model, length):
     workload = attention("attention_3pass", model, length)
     chip = library.load_machine("flat")
@@ -105,29 +118,38 @@ def test_three_pass_attention_is_at_least_as_fast_as_flat(model, length):
     assert found.report.latency_s <= flat.latency_s * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("objective", ["latency", "energy", "traffic", "edp"])
-@pytest.mark.parametrize("mapping", ["fusemax_binding", "fusemax_arch", "fusemax_cascade"])
+@pytest.mark.parametrize(
+    ("mapping", "objective"),
+    [
+        ("fusemax_binding", "latency"),
+        ("fusemax_binding", "energy"),
+        ("fusemax_binding", "traffic"),
+        ("fusemax_binding", "edp"),
+        ("fusemax_arch", "latency"),
+        ("fusemax_cascade", "latency"),
+    ],
+)
 def test_no_shipped_mapping_that_fits_is_better(mapping, objective):
     workload = attention("attention_1pass", "bert", 1024)
     chip = library.load_machine("fusemax")
     made = library.make_design(workload, chip, library.load_mapping(mapping))
     # What an artifact forgets to count is no saving.
     honest = dataclasses.replace(made, binding=dataclasses.replace(made.binding, lost_ranks={}, uncharged=()))
-    found = search(workload, chip, Options(objective, effort=150))
+    found = search(workload, chip, Options(objective, effort=24))
     assert OBJECTIVES[objective](found.report) <= OBJECTIVES[objective](evaluate(honest)) * (1 + 1e-12)
 
 
 def test_a_larger_buffer_never_makes_the_best_worse():
-    workload = Workload.of(parse(SCALED), K=8, N=8)
+    workload = Workload.of(parse(SCALED), K=4, N=4)
     for objective, value in OBJECTIVES.items():
         costs = []
-        for capacity in (16, 32, 64, 128, 512):
+        for capacity in (16, 32, 128):
             try:
-                found = search(workload, tiny_chip(capacity=capacity), Options(objective, effort=20_000))
+                found = search(workload, tiny_chip(capacity=capacity), Options(objective, effort=4_000))
             except MappingError:
                 continue
             costs.append(value(found.report))
-        assert len(costs) >= 3
+        assert len(costs) >= 2
         assert all(b <= a * (1 + 1e-9) for a, b in itertools.pairwise(costs))
 
 
@@ -147,7 +169,7 @@ def test_the_same_search_gives_the_same_design():
 
 def test_the_front_holds_no_design_that_another_dominates():
     found = search(
-        attention("attention_1pass", "bert", 1024), library.load_machine("fusemax"), Options("edp", effort=100)
+        attention("attention_1pass", "bert", 1024), library.load_machine("fusemax"), Options("edp", effort=30)
     )
     costs = [(r.latency_s, r.energy_j, r.traffic_bytes) for _, r in found.pareto]
     assert costs
