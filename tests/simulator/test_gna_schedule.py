@@ -1,6 +1,7 @@
 """Histograms, backward passes, makespans and one-dimensional tiling against brute force."""
 
 from collections import Counter
+from itertools import product
 from math import prod
 
 import numpy as np
@@ -28,14 +29,31 @@ def test_the_histogram_and_the_backward_pass_are_those_of_the_mask(case):
     assert (found.max_tiles, found.min_tiles) == (max(by_key), min(by_key))
 
 
+def test_every_small_dilated_dimension_equals_brute_force():
+    cases = [
+        ((n,), (w,), (s,), (d,), (causal,), (q,), (kv,))
+        for n in range(4, 9)
+        for d in range(2, n // 2 + 1)
+        for w in range(2, n // d + 1)
+        for s in range(1, w + 1)
+        for causal, q, kv in product((0, 1), (1, 2, 3), (1, 2, 3))
+    ]
+    for case in cases:
+        wanted, counts = gna_masks.count(*case), count_tiles(*case)
+        by_key = list(wanted["by_key"].values())
+        found = count_keys(make_windows(*case[:5]), *case[5:])
+        assert (found.visited_tiles, found.max_tiles, found.min_tiles) == (sum(by_key), max(by_key), min(by_key)), case
+        assert (counts.max_tiles, counts.min_tiles) == (wanted["max_tiles"], wanted["min_tiles"]), case
+
+
 @settings(max_examples=120, deadline=None)
-@given(maps)
-def test_a_uniform_grid_visits_what_the_counts_say(case):
-    windows, counts = make_windows(*case[:5]), count_tiles(*case)
-    visits = list_visits(windows, *case[5:])
+@given(maps, st.integers(0, 9))
+def test_a_uniform_grid_visits_what_the_counts_say(case, extra_kv):
+    windows, counts = make_windows(*case[:5]), count_tiles(*case, extra_kv=extra_kv)
+    visits = list_visits(windows, *case[5:], extra_kv)
     assert visits.sum() == counts.padded_tiles
     if counts.padded_tiles == counts.visited_tiles and len(visits) == counts.q_tiles:
-        assert Counter(visits.tolist()) == Counter(count_histogram(windows, *case[5:]))
+        assert Counter(visits.tolist()) == Counter(count_histogram(windows, *case[5:], extra_kv))
 
 
 @settings(max_examples=80, deadline=None)
