@@ -6,7 +6,7 @@ coordinate is a rank variable plus an interval of offsets, the first or last one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -140,8 +140,21 @@ def build_graph(cascade: Cascade) -> Graph:
                 if c.variable is not None:
                     variables.setdefault(c.variable, rank_of(c.variable) if "/" not in c.variable else fine)
         bounds = tuple(b for p in predicates for b in _bounds(p, splitter, variables))
-        nodes.append(Node(einsum, variables, accesses[0][1], tuple(accesses[1:]), bounds))
+        reads = () if _contradict(bounds) else tuple(accesses[1:])
+        nodes.append(Node(einsum, variables, accesses[0][1], reads, bounds))
     return Graph(cascade, tuple(nodes), ranks)
+
+
+def _contradict(bounds: Iterable[Bound]) -> bool:
+    """Say whether no point can keep all bounds, as with `k < i-1, k > i-2`: such an Einsum reads nothing.
+
+    Bounds with extents in them may be kept at some extents, so they do not count.
+    """
+    met: dict[tuple[str, str], tuple[float, float]] = {}
+    for b in bounds:
+        low, high = met.get((b.variable, b.other), (-float("inf"), float("inf")))
+        met[b.variable, b.other] = (max(low, b.low), min(high, b.high))
+    return any(high < low < FAR / 2 and high > -FAR / 2 for low, high in met.values())
 
 
 def _coordinates(access: Access, cascade: Cascade, splitter: _Splitter) -> tuple[Coordinate, ...]:

@@ -405,3 +405,10 @@ def test_ten_thousand_random_counts_agree_with_the_unrolling_oracle() -> None:
             break
     assert compared >= 10_000
     assert not wrong
+
+
+def test_an_einsum_that_no_point_can_satisfy_reads_nothing() -> None:
+    lines = ("T1[i] = B[k] | k < i-1, k > i-2", "T2[] = A[i] * T1[i]", "T3[i] = B[i] * T2[]", "Z[i] = T3[i]")
+    text = "cascade empty\nextent I, K = I\ninput A[I] B[I]\noutput Z[I]\n" + "\n".join(lines)
+    assert str(count_passes(parse(text)).reads["B"]["I"].lineage.passes) == "1"
+    assert str(count_passes(parse(text.replace("k > i-2", "k > i-3"))).reads["B"]["I"].lineage.passes) == "2"
