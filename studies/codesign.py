@@ -110,6 +110,7 @@ def _row(machine: Machine, on_front: bool) -> dict[str, Any]:
 
 def _figure(machines: list[Machine], best: list[Machine], published: tuple[float, float, float]) -> Figure:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     figure = Figure(figsize=(7.0, 4.4), layout="constrained")
     ax = figure.subplots()
@@ -130,6 +131,10 @@ def _figure(machines: list[Machine], best: list[Machine], published: tuple[float
     ax.scatter([area / 1e8], [unlimited], marker="P", s=70, color=COLOURS[1], label="published mapping, ports free")
     ax.set_xscale("log")
     ax.set_yscale("log")
+    for axis, places in ((ax.xaxis, (3, 4, 6, 8, 10, 14)), (ax.yaxis, (0.5, 1, 2, 3))):
+        axis.set_major_locator(FixedLocator(places))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())
     ax.set_xlabel("chip area, cm$^2$")
     ax.set_ylabel("attention latency, s (BERT, 16K)")
     ax.legend(frameon=False, fontsize=8)
