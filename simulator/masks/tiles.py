@@ -30,7 +30,7 @@ Tile = tuple[int, ...]
 Pair = tuple[Tile, Tile]
 Direction = Literal["forward", "backward"]
 
-_FOLDER = Path(__file__).parent / "tiles"
+_FOLDER = Path(__file__).parent / "tile_tables"
 _PAIR = re.compile(r"([0-9]{1,6}(?:x[0-9]{1,6})*) */ *([0-9]{1,6}(?:x[0-9]{1,6})*)")
 _MOST_RANKS = 3
 
