@@ -13,11 +13,12 @@ from einsum_cascades.footprint import Crossing, Live, find_crossings, find_live,
 from einsum_cascades.ir import Cascade
 from einsum_cascades.passes import PassCount, Passes, count_passes
 from einsum_cascades.polynomial import Polynomial
+from einsum_cascades.tabulate import tabulate
 
 __all__ = ["Analysis", "analyze"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Analysis:
     """Passes, footprints, operations and least traffic of a cascade.
 
@@ -39,6 +40,11 @@ class Analysis:
     totals_strict: Mapping[str, Polynomial]
     traffic_min_words: Polynomial
     extents: Mapping[str, int] | None = None
+
+    def __str__(self) -> str:
+        return tabulate(self)
+
+    __repr__ = __str__
 
     def value(self, expression: Polynomial) -> int | float | str:
         """Return an expression as a number, at the extents given or where it has no symbols, else as text."""

@@ -60,7 +60,7 @@ def passes_command(cascade: str, extents: tuple[str, ...], capacity: str | None,
         rows = [*_tidy(analysis), *({"quantity": k, "name": "", "of": "", "value": v} for k, v in room.items())]
         emit({**analysis.to_json(), **room}, output, rows)
     else:
-        _write(_table(analysis) + _fit_text(analysis, room), output)
+        _write(f"{analysis}\n" + _fit_text(analysis, room), output)
 
 
 def _fit(analysis: Analysis, capacity: str, word: str) -> dict[str, Any]:
@@ -128,35 +128,6 @@ def _tidy(analysis: Analysis) -> Iterable[dict[str, Any]]:
     for op, n in found["totals"].items():
         yield row("totals", n, of=op)
     yield row("traffic_min_words", found["traffic_min_words"])
-
-
-def _table(analysis: Analysis) -> str:
-    """Lay the analysis out for reading: what repeats is said once, ones and zeros are left out."""
-    found = analysis.to_json()
-    lines = [f"{found['cascade']}: {analysis.cascade.summary}", "", "passes"]
-    for rank, n in found["passes"].items():
-        chain = found["witness"][rank]
-        why = f"   {' -> '.join(chain)}: each reads it all after the one before" if len(chain) > 1 else ""
-        lines.append(f"  {rank:<6} {n!s:<8}{why}".rstrip())
-    rank = analysis.live.rank
-    if rank:
-        lines += ["", f"Einsums by pass over {rank}"]
-        levels = found["levels"][rank]
-        for level in sorted(set(levels.values())):
-            lines.append(f"  {level}  {', '.join(e for e, n in levels.items() if n == level)}")
-    per = f" per point of {','.join(found['live_per'])}" if found["live_per"] else ""
-    lines += ["", f"live{per}: {found['live']} words"]
-    held = {t: w for t, w in found["footprint"].items() if w != 1}
-    lines += [f"  {tensor:<6} at least {words}" for tensor, words in held.items()]
-    for c in found["crossings"]:
-        recompute = " + ".join(f"{n} {op}" for op, n in c["recompute"].items()) or "no operation"
-        later = ", ".join(map(str, c["read"]))
-        lines.append(f"  {c['tensor']} crosses from pass {c['written']} to {later}: keep {c['buffer_words']} words,")
-        lines.append(f"      or move {c['spill_words']} words, or recompute with {recompute}")
-    lines += ["", "operations"]
-    lines += [f"  {op:<6} {n}" for op, n in found["totals"].items() if n != 0]
-    lines += ["", f"least traffic: {found['traffic_min_words']} words"]
-    return "\n".join(lines) + "\n"
 
 
 @click.command("verify")

@@ -37,3 +37,9 @@ def test_a_sweep_keeps_infeasible_points_as_rows():
 def test_load_finds_the_kind_by_the_name():
     assert attnsim.load("fusemax").value("pe2d.cols") == 256
     assert attnsim.load("bert").extents["B"] == 64
+
+
+def test_an_analysis_prints_as_its_report():
+    text = str(attnsim.analyze("attention_3pass"))
+    assert "M      3" in text and "QK -> SN -> A" in text
+    assert repr(attnsim.analyze("attention_3pass")) == text
