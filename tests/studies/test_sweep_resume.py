@@ -83,7 +83,8 @@ def test_two_processes_give_the_same_table(tmp_path, whole):
 
 
 def test_a_dask_cluster_of_two_workers_gives_the_same_table(tmp_path, whole):
-    distributed = pytest.importorskip("distributed", reason="install attnsim[dev]")
+    import distributed
+
     out = tmp_path / "t.csv"
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
