@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from einsum_cascades.ir import Access, Call, Cascade, Einsum, Expr, Symbol, rank_of, reads, walk
+from einsum_cascades.ir import Access, Call, Cascade, Einsum, Expr, Number, Symbol, rank_of, reads, walk
 from einsum_cascades.ops import OPERATORS
 from einsum_cascades.rewrites.edit import fresh, inline, rebuild
 from einsum_cascades.rewrites.facts import is_free, is_positive
@@ -154,8 +154,8 @@ def _pull(cascade: Cascade, einsum: Einsum) -> Iterator[Answer]:
     """Yield a maximum or minimum of a monotone map as the map of a maximum or minimum."""
     at = setting_of(cascade, einsum)
     inner, wraps = _peel(einsum.expr, at)
-    if not wraps:
-        return
+    if not any(reads(wrap(Number(0.0))) for wrap in wraps):
+        return  # nothing that another tensor gives is freed
     name = fresh(cascade, f"S{einsum.name}")
     inside = {v for node in walk(inner) if isinstance(node, Access) for v in node.variables}
     if any(i.single not in inside for i in einsum.output.indices) or not set(einsum.reduced) <= inside:
