@@ -83,12 +83,15 @@ def rewrite_command(
 
 
 def _shape(start: Cascade, workload: str | None, given: dict[str, int]) -> dict[str, int] | None:
-    """Return the extents that a preset and the words of the command line give."""
+    """Return the extents that a preset and the words of the command line give, those of tiles to come (M0) too."""
     from simulator import library
     from simulator.workload import Workload
 
     preset = library.load_workload(workload, library_folders()) if workload else None
-    return dict(Workload.of(start, preset, **given).given) or None
+    names = {e.name for e in start.extents}
+    parts = {n: x for n, x in given.items() if n not in names and n[:-1] in names and n[-1] in "01"}
+    whole = Workload.of(start, preset, **{n: x for n, x in given.items() if n not in parts})
+    return {**whole.given, **parts} or None
 
 
 def _known() -> Iterator[Cascade]:

@@ -129,7 +129,7 @@ def _compare_precisely(first: Cascade, second: Cascade, shapes: list[dict[str, i
         found, expected = (evaluate(c, inputs, own_extents(c, shape), arithmetic=PRECISE) for c in (first, second))
         for tensor in first.outputs:
             a, b = found[tensor.name], expected[tensor.name]
-            error = to_floats(abs(a - b)) / np.maximum(1.0, to_floats(abs(b)))
+            error = np.asarray(to_floats(a - b) / np.maximum(1.0, to_floats(b)))
             error = np.where((a == b) | _both_undefined(a, b), 0.0, error)
             differ = ~(error <= _ROUNDING)
             if differ.any() and counterexample is None:

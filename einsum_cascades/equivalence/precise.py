@@ -108,5 +108,6 @@ PRECISE = Arithmetic(_lift, _OPERATORS, _reduce, lambda a, b: bool(np.array_equa
 
 
 def to_floats(values: Array) -> Array:
-    """Return numbers of many digits as float64."""
-    return np.vectorize(float, otypes=[np.float64])(values) if values.size else np.zeros(values.shape)
+    """Return the magnitudes of numbers of many digits as float64."""
+    array = np.asarray(values, dtype=object)
+    return np.vectorize(lambda x: float(abs(x)), otypes=[np.float64])(array) if array.size else np.zeros(array.shape)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from einsum_cascades.ir import Cascade, Einsum
 from einsum_cascades.ops import OPERATORS
 from einsum_cascades.rewrites.absorb import absorb
-from einsum_cascades.rewrites.defer import defer, distribute
+from einsum_cascades.rewrites.defer import defer, distribute, stage
 from einsum_cascades.rewrites.online import combine, online
 from einsum_cascades.rewrites.rule import Answer, Refusal, Rewrite, Rule
 from einsum_cascades.rewrites.scan import scan
@@ -58,7 +58,7 @@ def moves(cascade: Cascade, ranks: tuple[str, ...]) -> Iterator[Trail]:
     What can be deferred is deferred first, as that never adds a pass; all other moves start from there.
     """
     deferred = Trail(cascade)
-    if deferred.repeat(defer):
+    if deferred.repeat(defer) or deferred.repeat(stage):
         deferred.tidy()
         yield deferred
         return
@@ -75,17 +75,22 @@ def moves(cascade: Cascade, ranks: tuple[str, ...]) -> Iterator[Trail]:
     for rank in ranks:
         for follow in (_run, _summarise):
             trail = Trail(cascade)
-            if trail.take(split_rank(cascade, rank)):
-                follow(trail, trail.cascade.extents[_place(trail.cascade, rank)].factors[0].lower())
+            tile = _tile_of(cascade, rank)
+            if tile is None and trail.take(split_rank(cascade, rank)):
+                tile = _tile_of(trail.cascade, rank)
+            if tile is not None:
+                follow(trail, tile)
             yield trail
 
 
-def _place(cascade: Cascade, rank: str) -> int:
-    return [e.name for e in cascade.extents].index(rank)
+def _tile_of(cascade: Cascade, rank: str) -> str | None:
+    """Return the variable that runs over the tiles of a rank, if it is split."""
+    extent = next(e for e in cascade.extents if e.name == rank)
+    return extent.factors[0].lower() if len(extent.factors) == 2 else None
 
 
 def _run(trail: Trail, tile: str) -> None:
-    """Scan every maximum and minimum over the new tiles, and correct the sums that need them."""
+    """Scan every maximum and minimum over the tiles, and correct the sums that need them."""
 
     trail.repeat(lambda c: scan(c, lambda e: tile in e.reduced and _is_choice(e)))
     found = trail.repeat(lambda c: online(c, lambda e: tile in e.reduced))

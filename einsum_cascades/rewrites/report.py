@@ -18,7 +18,7 @@ __all__ = ["describe_rewriting", "trace_rewriting"]
 def describe_rewriting(rewriting: Rewriting, extents: Mapping[str, int] | None = None) -> dict[str, Any]:
     """Return the keys of `attnsim rewrite --format json`; with extents, numbers in the place of formulas.
 
-    Where extents leave the tiles of a split rank open, a tile is 16.
+    Where extents leave the tiles of a split rank open, they are as `sample_extents` chooses.
     """
     return {
         "cascade": rewriting.original.cascade.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from einsum_cascades.rewrites.absorb import absorb
-from einsum_cascades.rewrites.defer import defer, distribute
+from einsum_cascades.rewrites.defer import defer, distribute, stage
 from einsum_cascades.rewrites.fuse import fuse, prune
 from einsum_cascades.rewrites.online import combine, online
 from einsum_cascades.rewrites.rule import Rule
@@ -16,6 +16,7 @@ __all__ = ["RULES"]
 RULES: dict[str, Rule] = {
     "defer": defer,
     "distribute": distribute,
+    "stage": stage,
     "split": split,
     "scan": scan,
     "online": online,
