@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from einsum_cascades.ir import Access, Call, Cascade, Einsum, Expr, Number, Symbol, rank_of, reads, walk
 from einsum_cascades.ops import OPERATORS
-from einsum_cascades.rewrites.edit import fresh, inline, plain, rebuild
+from einsum_cascades.rewrites.edit import flat, fresh, inline, plain, rebuild
 from einsum_cascades.rewrites.facts import is_free, is_positive
 from einsum_cascades.rewrites.rule import Answer, Refusal, Rewrite
 from einsum_cascades.rewrites.terms import Product, Setting, expand, setting_of, to_expr
@@ -165,7 +165,7 @@ def _sum_of(cascade: Cascade, einsum: Einsum, streamed: Product, taken: list[str
     expr = to_expr(streamed)
     inside = {v for node in walk(expr) if isinstance(node, Access) for v in node.variables}
     inside |= {v for p in einsum.predicates for side in (p.left, p.right) for v in side.variables}
-    kept = tuple(i for i in einsum.output.indices if i.single in inside)
+    kept = tuple(i for i in flat(einsum.output) if i.single in inside)
     name = fresh(cascade, f"S{einsum.name}", taken)
     named = tuple(replace(r, span=None) for r in einsum.reductions)
     return Einsum(Access(name, kept), expr, named, einsum.predicates)

@@ -23,9 +23,11 @@ from einsum_cascades.verify import verify
 
 __all__ = [
     "consumers",
+    "flat",
     "fresh",
     "inline",
     "is_pointwise",
+    "is_read_as_written",
     "map_accesses",
     "plain",
     "rebuild",
@@ -51,6 +53,18 @@ def shift(index: Affine, by: int) -> Affine:
     offset = index.offset + by
     moving = tuple(t for t in index.terms if t.variable is not None or t.extents)
     return Affine((*moving, Term(offset)) if offset else moving)
+
+
+def flat(access: Access) -> tuple[Affine, ...]:
+    """Return one index per variable of a written access: `m1`, `m0` for `m1*M0 + m0`."""
+    return tuple(plain(v) for index in access.indices for v in index.variables)
+
+
+def is_read_as_written(cascade: Cascade, einsum: Einsum) -> bool:
+    """Say whether all that read a tensor do so at single variables, or tile by tile exactly as it is written."""
+    reads = [a for e in cascade.einsums for a in e.accesses if a.tensor == einsum.name]
+    pairs = [pair for a in reads for pair in zip(einsum.output.indices, a.indices, strict=True)]
+    return all(written.single is not None or written == read for written, read in pairs)
 
 
 def times(expr: Sequence[Expr]) -> Expr:

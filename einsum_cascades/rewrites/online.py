@@ -92,7 +92,8 @@ def _local(cascade: Cascade, tile: str) -> Frames:
     parts: dict[str, tuple[Einsum, Access]] = {}
     made: list[Einsum] = []
     for einsum in cascade.extended:
-        if tile in tile_variables(cascade, einsum) and _way(einsum.reduction_operators[0]):
+        simple = all(i.single is not None for i in einsum.output.indices)
+        if simple and tile in tile_variables(cascade, einsum) and _way(einsum.reduction_operators[0]):
             local, new = local_part(cascade, einsum, tile)
             made += new
             parts[einsum.name] = einsum, local

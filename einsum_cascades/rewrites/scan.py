@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from einsum_cascades.ir import Access, Affine, Call, Cascade, Einsum, Expr, Number, Reduction, Term, rank_of
 from einsum_cascades.ops import OPERATORS
-from einsum_cascades.rewrites.edit import fresh, map_accesses, plain, rebuild
+from einsum_cascades.rewrites.edit import flat, fresh, is_read_as_written, map_accesses, plain, rebuild
 from einsum_cascades.rewrites.rule import Answer, Chosen, Refusal, Rewrite, anywhere
 from einsum_cascades.rewrites.split import inner_of
 
@@ -31,7 +31,8 @@ def scan(cascade: Cascade, chosen: Chosen = anywhere) -> Iterator[Answer]:
 
 def tile_variables(cascade: Cascade, einsum: Einsum) -> Iterator[str]:
     """Yield the variables over tiles that an Einsum reduces, with one operator and no recurrence."""
-    if len(einsum.reduction_operators) == 1 and einsum.name not in cascade.generations and not einsum.init:
+    able = len(einsum.reduction_operators) == 1 and einsum.name not in cascade.generations and not einsum.init
+    if able and is_read_as_written(cascade, einsum):
         for variable in einsum.reduced:
             if inner_of(cascade, rank_of(variable)) is not None:
                 yield variable
@@ -70,7 +71,7 @@ def at_tile(einsum: Einsum, tile: str) -> Callable[[Affine], tuple[Affine, ...]]
     access = next((a for a in einsum.accesses if tile in a.variables), None)
     order = list(access.variables) if access is not None else []
     after = set(order[order.index(tile) + 1 :]) if tile in order else set()
-    indices = list(einsum.output.indices)
+    indices = list(flat(einsum.output))
     place = next((n for n, index in enumerate(indices) if index.single in after), len(indices))
 
     def at(index: Affine) -> tuple[Affine, ...]:
@@ -101,12 +102,12 @@ def local_part(cascade: Cascade, einsum: Einsum, tile: str, expr: Expr | None = 
 
 def finish(cascade: Cascade, einsums: Iterable[Einsum], old: Einsum, new: Access) -> list[Einsum]:
     """Return Einsums that read `new` where they read the tensor of `old`; an output is still written, as its copy."""
-    order = [str(i.single) for i in old.output.indices]
 
     def change(access: Access) -> Expr:
         if access.tensor != old.name:
             return access
-        at = dict(zip(order, access.indices, strict=True))
+        pairs = zip(old.output.indices, access.indices, strict=True)
+        at = {str(written.single): index for written, index in pairs if written.single is not None}
         return Access(new.tensor, tuple(at.get(str(i.single), i) if i.single else i for i in new.indices))
 
     out = [replace(e, expr=map_accesses(e.expr, change)) for e in einsums]
