@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "sweep": ("studies.commands_sweep", "sweep_command", "Evaluate many designs: a product of axes, one table."),
     "search": ("studies.commands_search", "search_command", "Find the best mapping of a cascade on an architecture."),
     "gna": ("studies.commands_gna", "gna_command", "Count the tiles of a neighborhood mask; search for better ones."),
+    "regress": ("studies.commands_regress", "regress_command", "Compare every study with papers and our own past."),
     "study": ("studies.commands_study", "study_command", "Run one paper's analysis: table, figures, card."),
 }
 
