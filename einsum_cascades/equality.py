@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from einsum_cascades.diagnostics import Problem, SpecError
 from einsum_cascades.exact import FIELD, PRIME, NotExact
 from einsum_cascades.extents import resolve_extents
-from einsum_cascades.interpret import evaluate, run
+from einsum_cascades.interpret import evaluate, limit_of, run
 from einsum_cascades.ir import Cascade
 from einsum_cascades.references import find_reference
 
-__all__ = ["Equality", "compare_with_cascade", "compare_with_reference", "draw_extents"]
+__all__ = ["Equality", "compare_with_cascade", "compare_with_reference", "draw_extents", "draw_inputs"]
 
 Array = NDArray[Any]
 TOLERANCE = 1e-9
@@ -54,9 +54,17 @@ def draw_extents(cascade: Cascade, seed: int) -> dict[str, int]:
     return resolve_extents(cascade, drawn)
 
 
-def _draw_inputs(cascade: Cascade, extents: Mapping[str, int], seed: int) -> dict[str, Array]:
+def draw_inputs(cascade: Cascade, extents: Mapping[str, int], seed: int, *, whole: bool = False) -> dict[str, Array]:
+    """Return random inputs: normal values, or `whole` ones in -5..5; coordinates where the text says so."""
     rng = np.random.default_rng(seed)
-    return {t.name: rng.normal(size=[extents[r] for r in t.ranks]) for t in cascade.inputs}
+    found = {}
+    for tensor in cascade.inputs:
+        shape = [extents[r] for r in tensor.ranks]
+        if tensor.within is not None:
+            found[tensor.name] = rng.integers(0, limit_of(tensor, extents), size=shape).astype(float)
+        else:
+            found[tensor.name] = rng.integers(-5, 6, size=shape).astype(float) if whole else rng.normal(size=shape)
+    return found
 
 
 def compare_with_reference(
@@ -74,7 +82,7 @@ def compare_with_reference(
     shapes = [resolve_extents(cascade, shape, ragged=True) for shape in shapes]
     errors = []
     for seed, shape in enumerate(shapes):
-        inputs = _draw_inputs(cascade, shape, seed)
+        inputs = draw_inputs(cascade, shape, seed)
         try:
             expected = formula(inputs, shape)
         except KeyError as missing:
@@ -108,14 +116,13 @@ def _own(cascade: Cascade, shape: Mapping[str, int]) -> dict[str, int]:
 
 
 def _compare_floats(first: Cascade, second: Cascade, shape: Mapping[str, int], seed: int) -> float:
-    inputs = _draw_inputs(first, shape, seed)
+    inputs = draw_inputs(first, shape, seed)
     found, expected = (run(c, inputs, _own(c, shape)) for c in (first, second))
     return _error(found, expected, first.name)
 
 
 def _compare_exactly(first: Cascade, second: Cascade, shape: Mapping[str, int], seed: int) -> float:
-    rng = np.random.default_rng(seed)
-    inputs = {t.name: rng.integers(-5, 6, size=[shape[r] for r in t.ranks]) for t in first.inputs}
+    inputs = draw_inputs(first, shape, seed, whole=True)
     found, expected = (evaluate(c, inputs, _own(c, shape), arithmetic=FIELD) for c in (first, second))
     names = [t.name for t in first.outputs]
     return max(float(np.mean(found[n]["residue"] != expected[n]["residue"])) for n in names)

@@ -39,7 +39,7 @@ class Operator:
 
     `identity` is the value that a reduction starts from; `distributes_over` names the reductions that this
     operator may be moved out of; `inverse` names the operator that undoes it; `monotone` says that a map of one
-    argument never decreases.
+    argument never decreases; `maps` is false for what reduces only.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Operator:
     identity: float | None = None
     inverse: str | None = None
     monotone: bool = False
+    maps: bool = True
     distributes_over: tuple[str, ...] = ()
 
 
@@ -85,7 +86,10 @@ OPERATORS: dict[str, Operator] = {
         _unary("softplus", monotone=True),
         _unary("sign", monotone=True),
         _unary("recip"),
+        _unary("floor", monotone=True),
+        Operator("mod", (2, 2), "mod"),
         Operator("pow", (2, 2), "pow"),
+        Operator("top", (1, 1), "top", reduces=True, identity=-math.inf, maps=False),
     )
 }
 

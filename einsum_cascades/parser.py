@@ -6,18 +6,19 @@
                | "operator" NAME "(" NAME {"," NAME} ")" ["=" sum]
                | "stop" (access "==" access | "empty" "(" access ")")
     extent     = RANK ["=" RANK {"*" RANK}]
-    tensor     = NAME "[" [RANK {"," RANK}] "]"
+    tensor     = NAME "[" [RANK {"," RANK}] "]" ["in" (RANK | INTEGER)]
     einsum     = access "=" sum [reductions] ["|" predicate {"," predicate}]
     reductions = "::" reduction {("," | "::") reduction}
     reduction  = operator ["(" [variable {"," variable}] [";" merge] ")"]
-    predicate  = index ("<" | "<=" | "==" | "!=" | ">=" | ">") index
+    predicate  = index relation index | sum relation sum ["~" part ["/" part]]
+    relation   = "<" | "<=" | "==" | "!=" | ">=" | ">"
     sum        = product {("+" | "-") product}
     product    = factor {("*" | "/") factor}
     factor     = "-" factor | NUMBER | "inf" | RANK | variable | operator "(" sum {"," sum} ")" | access | "(" sum ")"
     access     = NAME "[" [index {"," index}] "]"
     index      = ["-"] part {("+" | "-") part}
-    part       = atom {"*" atom}                                  at most one variable
-    atom       = INTEGER | RANK | variable
+    part       = atom {"*" atom}                                  at most one variable or access
+    atom       = INTEGER | RANK | variable | access
 
 Ranks are upper case, rank variables lower case. `#` starts a comment; the first block of comments is the cascade's doc.
 """
@@ -30,7 +31,7 @@ from pathlib import Path
 
 from einsum_cascades.build import build
 from einsum_cascades.diagnostics import Problem, Source, Span, SpecError, read_source, suggest
-from einsum_cascades.ir import Cascade, Definition, Einsum, Extent, Predicate, Reduction, Role, Stop, Tensor
+from einsum_cascades.ir import Cascade, Condition, Definition, Einsum, Extent, Predicate, Reduction, Role, Stop, Tensor
 from einsum_cascades.lexer import Token, scan
 from einsum_cascades.reader import Reader, Unreadable
 from einsum_cascades.verify import find_problems
@@ -192,14 +193,24 @@ class _Parser(Reader):
                 if not self.accept(","):
                     break
             self.expect("]", " or ','")
+            within = self.within()
             if word.text in self.declared:
                 line = self.declared[word.text].span.line  # type: ignore[union-attr]
                 self.report(f"tensor {word.text} is declared twice, first on line {line}", word.span)
             else:
                 kind: Role = "input" if role == "input" else "output"
-                self.declared[word.text] = Tensor(word.text, tuple(ranks), kind, word.span)
+                self.declared[word.text] = Tensor(word.text, tuple(ranks), kind, word.span, within)
             if not self.accept(",") and self.peek().kind != "name":
                 return
+
+    def within(self) -> str | None:
+        """Read `in M`, where it stands: the values are coordinates."""
+        if self.peek().text != "in" or self.tokens[self.at + 1].text == "[":
+            return None
+        self.take()
+        if self.peek().kind == "number" and self.peek().text.isdigit():
+            return str(int(self.take().text))
+        return self.rank("a rank or a whole number").text
 
     def operator_line(self) -> None:
         self.take()
@@ -237,9 +248,11 @@ class _Parser(Reader):
             reductions.append(self.reduction())
             while self.accept(",", "::"):
                 reductions.append(self.reduction())
-        predicates: list[Predicate] = []
+        kept: list[Predicate | Condition] = []
         if self.accept("|"):
-            predicates.append(self.predicate())
+            kept.append(self.predicate())
             while self.accept(","):
-                predicates.append(self.predicate())
-        self.einsums.append(Einsum(output, expr, tuple(reductions), tuple(predicates), init, first.span))
+                kept.append(self.predicate())
+        predicates = tuple(p for p in kept if isinstance(p, Predicate))
+        conditions = tuple(c for c in kept if isinstance(c, Condition))
+        self.einsums.append(Einsum(output, expr, tuple(reductions), predicates, init, first.span, conditions))
