@@ -155,7 +155,7 @@ def evaluate(
     return evaluate_design(made, accounting, method)
 
 
-def sweep(
+def sweep(  # noqa: PLR0913 - the options of `attnsim sweep`
     cascade: Cascade | str,
     arch: Architecture | str,
     axes: dict[str, str | Sequence[str | int | float]],

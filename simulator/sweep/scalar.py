@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -73,9 +74,9 @@ def _plain(value: Any) -> Any:
     """Return a cell as a value of Python: a whole number as one, None where there is none."""
     if isinstance(value, str):
         return value
-    if value != value:
-        return None
     number = value.item()
+    if isnan(number):
+        return None
     return int(number) if number == int(number) else number
 
 

@@ -90,7 +90,7 @@ def main() -> None:
     }
     text = json.dumps(result, indent=2) + "\n"
     (given.folder / "result.json").write_text(text)
-    print(text)
+    sys.stdout.write(text)
     sys.exit(0 if result["identical"] else 1)
 
 
