@@ -56,6 +56,7 @@ def describe_sweep(sweep: Sweep) -> dict[str, Any]:
         "equal_extents": dict(space.workload.equal),
         "word_bits": space.workload.word_bits,
         "accounting": space.accounting.name,
+        "method": space.method,
         "axes": axes,
         "points": space.points,
         "kernel": _kernel(sweep),
