@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "gna": ("studies.commands_gna", "gna_command", "Count the tiles of a neighborhood mask; search for better ones."),
     "regress": ("studies.commands_regress", "regress_command", "Compare every study with papers and our own past."),
     "study": ("studies.commands_study", "study_command", "Run one paper's analysis: table, figures, card."),
+    "report": ("studies.commands_report", "report_command", "One page about a design, a sweep or a study."),
     "new": ("studies.commands_newcomer", "new_command", "Start a cascade, an architecture or a study of your own."),
     "schema": ("studies.commands_newcomer", "schema_command", "JSON Schema of hardware files, for editors."),
     "doctor": ("studies.commands_newcomer", "doctor_command", "What is installed, and where caches lie."),
