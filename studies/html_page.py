@@ -67,6 +67,7 @@ const drawAll = () => {
     const layout = { ...figure.layout, font: { color: ink, size: 12 }, paper_bgcolor: "rgba(0,0,0,0)",
                      plot_bgcolor: "rgba(0,0,0,0)" };
     for (const name of Object.keys(layout)) if (/^[xy]axis/.test(name)) layout[name] = { ...axis, ...layout[name] };
+    if (innerWidth < 700) layout.legend = { orientation: "h", y: -0.2, yanchor: "top" };
     Plotly.react(place, figure.data, layout, { responsive: true, displaylogo: false });
   }
 };
