@@ -167,7 +167,8 @@ def _error(found: Mapping[str, Array], expected: Mapping[str, Array], name: str)
     errors = []
     for key, value in found.items():
         scale = max(1.0, float(np.abs(expected[key]).max(initial=0.0)))
-        errors.append(float(np.abs(value - expected[key]).max(initial=0.0)) / scale)
+        error = float(np.abs(value - expected[key]).max(initial=0.0)) / scale
+        errors.append(error if np.isfinite(error) else np.inf)  # what is no number equals nothing
     return max(errors)
 
 

@@ -7,13 +7,21 @@ import numpy as np
 from einsum_cascades.references.common import Extents, Inputs, Outputs, distance_of, masked_attention, softmax
 
 __all__ = [
+    "attention_gradient",
+    "attention_gradient_saved",
     "causal_attention",
     "cross_attention",
     "grouped_query_attention",
     "latent_attention",
+    "offloaded_attention",
+    "paged_attention",
     "residual_attention",
+    "ring_attention",
+    "sink_attention",
     "softmax_attention",
     "softmax_weights",
+    "striped_attention",
+    "tree_attention",
     "window_attention",
 ]
 
@@ -71,3 +79,75 @@ def residual_attention(inputs: Inputs, extents: Extents) -> Outputs:
     x = inputs["X"]
     q, k, v = (x @ inputs[w] for w in ("WQ", "WK", "WV"))
     return {"Z": softmax(q @ np.swapaxes(k, -1, -2), -1) @ v + x}
+
+
+def sink_attention(inputs: Inputs, extents: Extents) -> Outputs:
+    """Return causal attention over the last W keys, with exp(SINK) of the head added to each denominator."""
+    seen = (distance_of(inputs) >= 0) & (distance_of(inputs) < extents["W"])
+    scores = np.where(seen, np.swapaxes(inputs["Q"], -1, -2) @ inputs["K"], -np.inf)
+    sink = np.broadcast_to(inputs["SINK"][:, None, None], (*scores.shape[:-1], 1))
+    weights = softmax(np.concatenate([scores, sink], axis=-1), -1)[..., :-1]
+    return {"AV": np.swapaxes(weights @ np.swapaxes(inputs["V"], -1, -2), -1, -2)}
+
+
+def paged_attention(inputs: Inputs, extents: Extents) -> Outputs:
+    """Return attention of each request over its own keys, copied together page by page and cut to its length."""
+    q = inputs["Q"]
+    out = np.zeros((*q.shape[:3], inputs["V"].shape[2], q.shape[-1]))
+    for request, pages in enumerate(inputs["TABLE"].astype(int)):
+        length = int(inputs["LAST"][request]) + 1
+        keys, values = (np.concatenate([inputs[name][page] for page in pages], axis=-1) for name in ("K", "V"))
+        for head in range(q.shape[1]):
+            for group in range(q.shape[2]):
+                weights = softmax(q[request, head, group].T @ keys[head][:, :length], -1)
+                out[request, head, group] = values[head][:, :length] @ weights.T
+    return {"AV": out}
+
+
+def tree_attention(inputs: Inputs, extents: Extents) -> Outputs:
+    """Return attention of drafts over a prefix and the drafts that the tree lets them see, in one softmax."""
+    keys, values = (np.concatenate([inputs[n], inputs[n + "D"]], axis=-1) for n in ("K", "V"))
+    seen = np.concatenate([np.ones((extents["P"], extents["M"])), inputs["TREE"]], axis=1) == 1
+    return masked_attention({"Q": inputs["Q"], "K": keys, "V": values}, seen)
+
+
+def ring_attention(inputs: Inputs, extents: Extents) -> Outputs:
+    """Return softmax attention, the queries split into D shards of successive ones."""
+    found = softmax_attention(inputs, extents)["AV"]
+    return {"AV": found.reshape(*found.shape[:-1], extents["D"], extents["P0"])}
+
+
+def striped_attention(inputs: Inputs, extents: Extents) -> Outputs:
+    """Return causal attention, queries dealt to D shards in turn."""
+    found = causal_attention(inputs, extents)["AV"]
+    return {"AV": np.swapaxes(found.reshape(*found.shape[:-1], extents["P0"], extents["D"]), -1, -2)}
+
+
+def offloaded_attention(inputs: Inputs, extents: Extents) -> Outputs:
+    """Return the attention of one new token per request, its query and its result projected."""
+    q = np.einsum("bd,hed->bhe", inputs["X"], inputs["WQ"])[..., None]
+    found = softmax_attention({**inputs, "Q": q}, extents)["AV"][..., 0]
+    return {"Y": np.einsum("bhf,ohf->bo", found, inputs["WO"])}
+
+
+def attention_gradient_saved(inputs: Inputs, extents: Extents) -> Outputs:
+    """Return the gradients by A = exp(S - L), dS = A * (G V^T - sum of G O), as matrices of one head at a time."""
+    q, k, v, o, g = (inputs[name] for name in "QKVOG")
+    a = np.exp(np.swapaxes(q, -1, -2) @ k - inputs["L"][..., None])
+    ds = a * (np.swapaxes(g, -1, -2) @ v - (g * o).sum(axis=-2)[..., None])
+    return {"DQ": k @ np.swapaxes(ds, -1, -2), "DK": q @ ds, "DV": g @ a}
+
+
+def attention_gradient(inputs: Inputs, extents: Extents) -> Outputs:
+    """Return the gradients of softmax attention by the Jacobian of softmax, diag(a) - a a^T, query by query."""
+    q, k, v, g = (inputs[name] for name in "QKVG")
+    dq, dk, dv = np.zeros_like(q), np.zeros_like(k), np.zeros_like(v)
+    for at in np.ndindex(q.shape[0], q.shape[1], q.shape[-1]):
+        head, p = at[:2], at[2]
+        query, gradient = q[head][:, p], g[head][:, p]
+        a = softmax(k[head].T @ query, 0)
+        ds = (np.diag(a) - np.outer(a, a)) @ (v[head].T @ gradient)
+        dq[head][:, p] = k[head] @ ds
+        dk[head] += np.outer(query, ds)
+        dv[head] += np.outer(gradient, a)
+    return {"DQ": dq, "DK": dk, "DV": dv}
