@@ -23,6 +23,7 @@ __all__ = ["Equality", "compare_with_cascade", "compare_with_reference", "draw_e
 
 Array = NDArray[Any]
 TOLERANCE = 1e-9
+_TRIES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,19 @@ class Equality:
 def draw_extents(cascade: Cascade, seed: int) -> dict[str, int]:
     """Return small extents that fit the declared products, with at least three tiles of a partitioned rank.
 
-    With one tile a recurrence runs once and its corrections not at all, so that a wrong one would pass.
+    With one tile a recurrence runs once and its corrections not at all, so that a wrong one would pass. Raises
+    SpecError when no draw has what the cascade needs.
     """
     rng = np.random.default_rng(seed)
+    for _ in range(_TRIES):
+        try:
+            return _draw_extents(cascade, rng)
+        except SpecError as unmet:
+            problem = unmet
+    raise problem
+
+
+def _draw_extents(cascade: Cascade, rng: np.random.Generator) -> dict[str, int]:
     made = {e.name for e in cascade.extents if e.factors}
     outer = {e.factors[0] for e in cascade.extents if len(e.factors) > 1} | set(cascade.iterative)
     drawn = {
@@ -156,7 +167,8 @@ def _error(found: Mapping[str, Array], expected: Mapping[str, Array], name: str)
     errors = []
     for key, value in found.items():
         scale = max(1.0, float(np.abs(expected[key]).max(initial=0.0)))
-        errors.append(float(np.abs(value - expected[key]).max(initial=0.0)) / scale)
+        error = float(np.abs(value - expected[key]).max(initial=0.0)) / scale
+        errors.append(error if np.isfinite(error) else np.inf)  # what is no number equals nothing
     return max(errors)
 
 

@@ -181,7 +181,8 @@ class Tensor:
 class Cascade:
     """An algorithm: Einsums in order, over declared extents and tensors.
 
-    `doc` is the first comment block of the text, `reference` the name of the NumPy formula that it must equal.
+    `doc` is the first comment block of the text, `reference` the name of the NumPy formula that it must equal, `needs`
+    what holds of its extents.
     """
 
     name: str
@@ -192,6 +193,7 @@ class Cascade:
     reference: str | None = None
     definitions: tuple[Definition, ...] = ()
     stops: tuple[Stop, ...] = ()
+    needs: tuple[Condition, ...] = ()
 
     @property
     def summary(self) -> str:

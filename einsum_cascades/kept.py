@@ -7,12 +7,12 @@ reads tensors keeps the share of points that it states, and all of them where it
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 from einsum_cascades.domains import normalize, variables_of
 from einsum_cascades.ir import (
-    Affine,
     Call,
     Cascade,
     Condition,
@@ -20,10 +20,12 @@ from einsum_cascades.ir import (
     Expr,
     Number,
     Predicate,
+    Relation,
     Symbol,
     Term,
     rank_of,
     reads,
+    walk,
 )
 from einsum_cascades.points import count_points, extent_of, root_of
 from einsum_cascades.polynomial import Atom, Polynomial, number, symbol
@@ -53,12 +55,15 @@ def count_kept(
     names, bounds = list(variables), list(predicates)
     known = [c for c in conditions if set(variables_of(c)) <= set(names)]
     static = [c for c in known if is_static(c)]
-    tied = _tied([v for c in static for v in variables_of(c)], bounds)
-    held = [p for p in bounds if _touches(p, tied)]
-    rest = [v for v in names if v not in tied]
-    total = count_points(cascade, rest, [p for p in bounds if p not in held])
-    if static:
-        total = total * _enumerated(cascade, [v for v in names if v in tied], held, static)
+    total = number(1)
+    free = set(names)
+    for part in _parts(static, bounds):
+        held = [p for p in bounds if part & {*p.left.variables, *p.right.variables}]
+        bounds = [p for p in bounds if p not in held]
+        here = [c for c in static if part & set(variables_of(c))]
+        total = total * _enumerated(cascade, [v for v in names if v in part], held, here)
+        free -= part
+    total = total * count_points(cascade, [v for v in names if v in free], bounds)
     for condition in known:
         if not is_static(condition) and condition.density is not None:
             upper, lower = condition.density
@@ -66,18 +71,16 @@ def count_kept(
     return total
 
 
-def _touches(predicate: Predicate, variables: Sequence[str]) -> bool:
-    return any(v in variables for v in (*predicate.left.variables, *predicate.right.variables))
-
-
-def _tied(variables: Iterable[str], predicates: Iterable[Predicate]) -> list[str]:
-    """Return the variables and those that predicates tie to them."""
-    tied = list(dict.fromkeys(variables))
-    for variable in tied:
-        for p in predicates:
-            named = (*p.left.variables, *p.right.variables)
-            tied += [v for v in dict.fromkeys(named) if variable in named and v not in tied]
-    return tied
+def _parts(conditions: Iterable[Condition], predicates: Iterable[Predicate]) -> list[set[str]]:
+    """Return the sets of variables that conditions on coordinates tie together, with what predicates tie to them."""
+    bounds = [{*p.left.variables, *p.right.variables} for p in predicates]
+    parts: list[set[str]] = []
+    for group in [set(variables_of(c)) for c in conditions]:
+        grown = set(group)
+        while more := [b for b in (*bounds, *parts) if b & grown and not b <= grown]:
+            grown = grown.union(*more)
+        parts = [*(p for p in parts if not p & grown), grown]
+    return [p for p in parts if p]
 
 
 def _term(cascade: Cascade, term: Term) -> Polynomial:
@@ -141,38 +144,87 @@ def _count(
     conditions: Sequence[Condition],
     extents: Mapping[str, int],
 ) -> int:
-    """Count the points that are kept, a block of the longest variable at a time."""
+    """Count the points that are kept: intervals of one variable where all bounds isolate it, else points, in blocks."""
     import numpy as np  # noqa: PLC0415
 
-    longest = max(variables, key=lambda v: limits[v])
-    others = prod(limits[v] for v in variables if v != longest)
-    step = max(1, _BLOCK // max(1, others))
+    from einsum_cascades.elements import COMPARE  # noqa: PLC0415
+
+    compared = [*map(_as_condition, predicates), *conditions]
+    inner = next((v for v in sorted(variables, key=lambda v: -limits[v]) if _isolated(v, compared)), None)
+    outer = [v for v in variables if v != inner]
+    longest = max(outer, key=lambda v: limits[v], default=None)
+    step = max(1, _BLOCK // prod(limits[v] for v in outer if v != longest)) if longest is not None else 1
     total = 0
-    for start in range(0, limits[longest], step):
+    for start in range(0, limits[longest] if longest is not None else 1, step):
         at: dict[str, Any] = {}
-        for axis, v in enumerate(variables):
+        for axis, v in enumerate(outer):
             points = np.arange(start, min(start + step, limits[v])) if v == longest else np.arange(limits[v])
-            at[v] = points.reshape([-1 if a == axis else 1 for a in range(len(variables))])
-        kept = np.ones([x.size for x in at.values()], dtype=bool)
-        for p in predicates:
-            kept &= _compare(_affine(p.left, at, extents), p.relation, 0)
-        for c in conditions:
-            kept &= _compare(_value(c.left, at, extents), c.relation, _value(c.right, at, extents))
-        total += int(kept.sum())
+            at[v] = points.reshape([-1 if a == axis else 1 for a in range(len(outer))])
+        box = tuple(x.size for x in at.values())
+        low, high = np.zeros(box), np.full(box, (limits[inner] if inner is not None else 1) - 1.0)
+        for c in compared:
+            if inner is not None and Symbol(inner) in c.sides:
+                left = c.left == Symbol(inner)
+                bound = _value(c.right if left else c.left, at, extents)
+                relation = c.relation if left else _TURNED[c.relation]
+                low, high = _narrow(low, high, relation, bound)
+            else:
+                kept = COMPARE[c.relation](_value(c.left, at, extents), _value(c.right, at, extents))
+                high = np.where(kept, high, -1.0)
+        total += int(np.maximum(high - low + 1, 0).sum())
     return total
 
 
-def _compare(left: Any, relation: str, right: Any) -> Any:
-    from einsum_cascades.elements import COMPARE  # noqa: PLC0415
-
-    return COMPARE[relation](left, right)
+_TURNED: dict[Relation, Relation] = {"<": ">", "<=": ">=", "==": "==", ">=": "<=", ">": "<"}
 
 
-def _affine(index: Affine, at: Mapping[str, Any], extents: Mapping[str, int]) -> Any:
-    total: Any = 0
-    for term in index.terms:
-        factor = term.coefficient * prod(extents[e] for e in term.extents)
-        total = total + (factor if term.variable is None else factor * at[term.variable])
+def _isolated(variable: str, conditions: Iterable[Condition]) -> bool:
+    """Say whether every condition that names a variable has it alone on one side, and it bounds an interval."""
+    for c in conditions:
+        named = [variable in _symbols(side) for side in c.sides]
+        if any(named) and (all(named) or Symbol(variable) not in c.sides or c.relation == "!="):
+            return False
+    return True
+
+
+def _symbols(expr: Expr) -> set[str]:
+    return {node.name for node in walk(expr) if isinstance(node, Symbol)}
+
+
+def _narrow(low: Any, high: Any, relation: str, bound: Any) -> tuple[Any, Any]:
+    """Return the whole numbers of [low, high] that compare so with a bound."""
+    import numpy as np  # noqa: PLC0415
+
+    match relation:
+        case "<":
+            return low, np.minimum(high, np.ceil(bound) - 1)
+        case "<=":
+            return low, np.minimum(high, np.floor(bound))
+        case ">":
+            return np.maximum(low, np.floor(bound) + 1), high
+        case ">=":
+            return np.maximum(low, np.ceil(bound)), high
+    return np.maximum(low, np.ceil(bound)), np.minimum(high, np.floor(bound))
+
+
+def _as_condition(predicate: Predicate) -> Condition:
+    """Return `m - p - W <= 0` as a condition, with one plain variable alone on its left where there is one."""
+    plain = [t for t in predicate.left.terms if t.variable is not None and not t.extents and abs(t.coefficient) == 1]
+    if not plain:
+        return Condition(_sum(predicate.left.terms), predicate.relation, Number(0.0))
+    first = plain[0]
+    rest = [replace(t, coefficient=-t.coefficient * first.coefficient) for t in predicate.left.terms if t is not first]
+    relation = predicate.relation if first.coefficient > 0 else _TURNED.get(predicate.relation, predicate.relation)
+    return Condition(Symbol(str(first.variable)), relation, _sum(rest))
+
+
+def _sum(terms: Iterable[Term]) -> Expr:
+    total: Expr = Number(0.0)
+    for term in terms:
+        part: Expr = Number(float(term.coefficient))
+        for name in (*term.extents, *((term.variable,) if term.variable is not None else ())):
+            part = Call("mul", (part, Symbol(name)))
+        total = Call("add", (total, part))
     return total
 
 

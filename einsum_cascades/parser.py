@@ -1,9 +1,11 @@
 """From the text of a cascade to its value, by recursive descent.
 
-    cascade    = {statement newline}                             a newline inside brackets is white space
+    cascade    = {statement newline}                             a newline inside brackets, and after a
+                                                                 comma between predicates, is white space
     statement  = "cascade" NAME | "reference" NAME | "extent" extent {"," extent}
                | ("input" | "output") tensor {[","] tensor} | ["init"] einsum
                | "operator" NAME "(" NAME {"," NAME} ")" ["=" sum]
+               | "needs" sum relation sum {"," sum relation sum}
                | "stop" (access "==" access | "empty" "(" access ")")
     extent     = RANK ["=" RANK {"*" RANK}]
     tensor     = NAME "[" [RANK {"," RANK}] "]" ["in" (RANK | INTEGER)]
@@ -66,6 +68,7 @@ def parse(source: Source | str, name: str | None = None) -> Cascade:
             reference=parser.reference,
             definitions=tuple(parser.definitions),
             stops=tuple(parser.stops),
+            needs=tuple(parser.needs),
         )
     )
     # A text with holes would be blamed for what the holes hide; its own mistakes come first.
@@ -102,6 +105,7 @@ class _Parser(Reader):
     einsums: list[Einsum] = field(default_factory=list)
     definitions: list[Definition] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
+    needs: list[Condition] = field(default_factory=list)
 
     def statements(self) -> None:
         keywords: dict[str, Callable[[], None]] = {
@@ -113,6 +117,7 @@ class _Parser(Reader):
             "init": self.einsum_line,
             "operator": self.operator_line,
             "stop": self.stop_line,
+            "needs": self.needs_line,
         }
         while self.peek().kind != "end":
             if self.peek().kind == "newline":
@@ -223,6 +228,16 @@ class _Parser(Reader):
         body = self.sum() if self.accept("=") else None
         self.definitions.append(Definition(word.text, tuple(parameters), body, word.span))
 
+    def skip_newlines(self) -> None:
+        while self.peek().kind == "newline":
+            self.take()
+
+    def needs_line(self) -> None:
+        self.take()
+        self.needs.append(self.comparison())
+        while self.accept(","):
+            self.needs.append(self.comparison())
+
     def stop_line(self) -> None:
         start = self.take().span
         if self.peek().text == "empty":
@@ -252,6 +267,7 @@ class _Parser(Reader):
         if self.accept("|"):
             kept.append(self.predicate())
             while self.accept(","):
+                self.skip_newlines()
                 kept.append(self.predicate())
         predicates = tuple(p for p in kept if isinstance(p, Predicate))
         conditions = tuple(c for c in kept if isinstance(c, Condition))

@@ -56,6 +56,8 @@ def print_cascade(cascade: Cascade) -> str:
         lines.append(
             "stop    " + (condition if stop.right is None else f"{_access(stop.left)} == {_access(stop.right)}")
         )
+    if cascade.needs:
+        lines.append("needs   " + ", ".join(map(print_condition, cascade.needs)))
     lefts = [_left(e) for e in cascade.einsums]
     width = max(map(len, lefts), default=0)
     lines += ["", *(f"{left:<{width}} = {_right(e)}" for left, e in zip(lefts, cascade.einsums, strict=True))]

@@ -113,15 +113,17 @@ class Reader:
 
     def predicate(self) -> Predicate | Condition:
         """Read `m > p - W`, or a comparison of values such as `S[m,p] >= T[p] ~ K/M`."""
-        start = self.peek().span
         if self.is_condition():
-            left = self.sum()
-            relation = self.relation()
-            right = self.sum()
-            density = self.density() if self.accept("~") else None
-            return Condition(left, relation, right, density, start)  # type: ignore[arg-type]
-        place = self.index()
+            return self.comparison()
+        start, place = self.peek().span, self.index()
         return Predicate(place, self.relation(), self.index(), start)  # type: ignore[arg-type]
+
+    def comparison(self) -> Condition:
+        """Read a comparison of values: `S[m,p] >= T[p] ~ K/M`."""
+        start, left = self.peek().span, self.sum()
+        relation, right = self.relation(), self.sum()
+        density = self.density() if self.accept("~") else None
+        return Condition(left, relation, right, density, start)  # type: ignore[arg-type]
 
     def relation(self) -> str:
         """Read `<=`."""

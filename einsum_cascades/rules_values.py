@@ -6,9 +6,16 @@ from collections.abc import Iterator
 
 from einsum_cascades.build import same_rank
 from einsum_cascades.diagnostics import Problem, suggest
-from einsum_cascades.ir import Affine, Cascade, Symbol, walk, walk_accesses
+from einsum_cascades.extents import NUMBERS
+from einsum_cascades.ir import Access, Affine, Call, Cascade, Symbol, walk, walk_accesses
 
-__all__ = ["conditions_use_what_is_there", "lookups_give_coordinates", "selections_are_whole", "within_is_known"]
+__all__ = [
+    "conditions_use_what_is_there",
+    "lookups_give_coordinates",
+    "needs_speak_of_extents",
+    "selections_are_whole",
+    "within_is_known",
+]
 
 
 def within_is_known(cascade: Cascade) -> Iterator[Problem]:
@@ -28,6 +35,19 @@ def within_is_known(cascade: Cascade) -> Iterator[Problem]:
                 yield Problem(f"'{extent}' is not an extent", condition.span, suggest(extent, known))
         if condition.density is not None and condition.density[1].coefficient == 0:
             yield Problem("a density of something over 0", condition.span)
+
+
+def needs_speak_of_extents(cascade: Cascade) -> Iterator[Problem]:
+    """What a cascade needs is said of extents alone, with operators that numbers have."""
+    known = [e.name for e in cascade.extents]
+    for condition in cascade.needs:
+        for node in (n for side in condition.sides for n in walk(side)):
+            if isinstance(node, Access):
+                yield Problem("what a cascade needs is said of its extents", node.span, f"{node.tensor} is a tensor")
+            elif isinstance(node, Symbol) and node.name not in known:
+                yield Problem(f"'{node.name}' is not an extent", node.span, suggest(node.name, known))
+            elif isinstance(node, Call) and node.operator not in NUMBERS:
+                yield Problem(f"'{node.operator}' is not known of extents", node.span, f"one of {', '.join(NUMBERS)}")
 
 
 def conditions_use_what_is_there(cascade: Cascade) -> Iterator[Problem]:

@@ -30,6 +30,7 @@ from einsum_cascades.rules_names import (
 from einsum_cascades.rules_values import (
     conditions_use_what_is_there,
     lookups_give_coordinates,
+    needs_speak_of_extents,
     selections_are_whole,
     within_is_known,
 )
@@ -276,6 +277,7 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         reductions_reduce,
         variables_have_ranks,
         within_is_known,
+        needs_speak_of_extents,
     ),
     (
         accesses_fit,
