@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "sweep": ("studies.commands_sweep", "sweep_command", "Evaluate many designs: a product of axes, one table."),
     "search": ("studies.commands_search", "search_command", "Find the best mapping of a cascade on an architecture."),
     "gna": ("studies.commands_gna", "gna_command", "Count the tiles of a neighborhood mask; search for better ones."),
+    "validate": ("studies.commands_validate", "validate_command", "Score the GPU model against your measurements."),
     "study": ("studies.commands_study", "study_command", "Run one paper's analysis: table, figures, card."),
 }
 
