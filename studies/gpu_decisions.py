@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-__all__ = ["choices", "name_faster", "pairs", "summarize"]
+__all__ = ["PROBLEM", "choices", "name_faster", "pairs", "summarize"]
 
 # what two rows share that time the same problem in the same way
-_PROBLEM = (
+PROBLEM = (
     *("card", "op", "dtype", "kv_dtype", "pass", "causal", "batch", "heads_q", "heads_kv"),
     *("head_dim", "head_dim_v", "seq_q", "seq_kv", "window", "timing"),
 )
@@ -22,11 +22,11 @@ _TIE = 1 + 1e-9
 def _alternatives(frame: pd.DataFrame, predicted: str) -> pd.DataFrame:
     """Return the median of each kernel's rows on each problem that several kernels were measured on, by number `at`."""
     usable = frame[np.isfinite(frame[predicted].to_numpy(float))]
-    problem = usable.groupby(list(_PROBLEM), sort=False).ngroup().to_numpy()
+    problem = usable.groupby(list(PROBLEM), sort=False).ngroup().to_numpy()
     columns = {"time_ms": usable["time_ms"], "guess": usable[predicted], "kernel": usable["kernel"]}
     kernels = pd.DataFrame({"at": problem, **columns}).groupby(["at", "kernel"], sort=False).median().reset_index()
     kernels = kernels[kernels.groupby("at")["kernel"].transform("size") > 1]
-    shapes = usable[list(_PROBLEM)].assign(at=problem).drop_duplicates("at")
+    shapes = usable[list(PROBLEM)].assign(at=problem).drop_duplicates("at")
     return kernels.merge(shapes, on="at")
 
 
@@ -36,7 +36,7 @@ def choices(frame: pd.DataFrame, predicted: str = "predicted_s") -> pd.DataFrame
     The regret is the measured time of the kernel with the least predicted time over that of the best, less 1; kernels
     whose predictions tie share it equally.
 
-    >>> columns = dict.fromkeys(_PROBLEM, 1)
+    >>> columns = dict.fromkeys(PROBLEM, 1)
     >>> rows = [columns | {"kernel": k, "time_ms": t, "predicted_s": p} for k, t, p in (("a", 2, 1), ("b", 1, 2))]
     >>> choices(pd.DataFrame(rows)).regret.tolist()
     [1.0]
@@ -52,7 +52,7 @@ def choices(frame: pd.DataFrame, predicted: str = "predicted_s") -> pd.DataFrame
         chosen=chosen,
         best=found["kernel"],
         regret=tied["time_ms"].mean() / found["time_ms"] - 1,
-    ).reset_index()[[*_PROBLEM, "kernels", "chosen", "best", "regret"]]
+    ).reset_index()[[*PROBLEM, "kernels", "chosen", "best", "regret"]]
 
 
 def pairs(frame: pd.DataFrame, predicted: str = "predicted_s", apart: float = _APART) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def pairs(frame: pd.DataFrame, predicted: str = "predicted_s", apart: float = _A
     right = np.where(tie, 0.5, (both["guess"] < both["guess_slower"]).astype(float))
     times = both["time_ms_slower"] / both["time_ms"]
     named = both.rename(columns={"kernel": "faster", "kernel_slower": "slower"}).assign(times=times, right=right)
-    return named[[*_PROBLEM, "faster", "slower", "times", "right"]].reset_index(drop=True)
+    return named[[*PROBLEM, "faster", "slower", "times", "right"]].reset_index(drop=True)
 
 
 def name_faster(found: pd.DataFrame) -> pd.DataFrame:

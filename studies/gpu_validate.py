@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from simulator.targets.gpu.rows import predict_rows
 
 from simulator.targets.gpu.gate import judge_rows
 from simulator.targets.gpu.measured import read_rows
+from simulator.targets.gpu.rows import predict_rows
 from studies.gpu_scores import count_covered, score, score_by
 
 __all__ = ["Validation", "validate"]
@@ -74,4 +74,4 @@ def predict_judged(judged: pd.DataFrame, calibrate: str = "auto") -> pd.DataFram
     found.index = judged.index
     unable = found["why_not"].fillna("").astype(str)
     why = np.where(judged["why"] == "", unable, judged["why"])
-    return judged.assign(why=why, **{name: found[name] for name in found if name != "why_not"})
+    return judged.assign(why=why, **{str(name): found[name] for name in found if name != "why_not"})
