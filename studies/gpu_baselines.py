@@ -123,7 +123,7 @@ def fit_residual_trees(train: pd.DataFrame, ours: str = "ours_s") -> Predict:
 
 def _fit_trees(train: pd.DataFrame, target: Array, base: Callable[[pd.DataFrame], Array]) -> Predict:
     try:
-        ensemble = import_module("sklearn.ensemble")
+        ensemble, pools = import_module("sklearn.ensemble"), import_module("threadpoolctl")
     except ImportError as error:
         raise SpecError('boosted trees need scikit-learn: pip install "attnsim[validation]"') from error
     codes = {
@@ -142,5 +142,6 @@ def _fit_trees(train: pd.DataFrame, target: Array, base: Callable[[pd.DataFrame]
     model = ensemble.HistGradientBoostingRegressor(
         max_iter=400, learning_rate=0.08, min_samples_leaf=8, categorical_features=mask, random_state=0
     )
-    model.fit(features, target)
+    with pools.threadpool_limits(1):  # its threads spin while they wait, which is slower on a busy machine
+        model.fit(features, target)
     return lambda test: np.exp(base(test) + model.predict(columns(test)))

@@ -1,1 +1,1 @@
-"""The lowering for graphics processors: a kernel schedule on a card, as a graph of tasks and as times."""
+"""Attention kernels on GPUs: kernel schedules as data, and the time, bound and energy of one on one card."""

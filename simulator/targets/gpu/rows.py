@@ -1,259 +1,221 @@
-"""Measured attention rows from CSV: columns by name, units by suffix, every malformed field at once with its place.
-
-A field that cannot be true of any kernel (a time that is not positive, heads that do not divide) makes the file wrong.
-A row that only a physical bound contradicts is a matter of `gate`.
-"""
+"""Predictions for tables: rows are sorted into kinds, each kind prepared once, and all run in one compiled loop."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from einsum_cascades.diagnostics import Problem, Source, Span, SpecError, read_source, suggest
+from arch_specs.gpu import Gpu
+from arch_specs.load_gpu import load_gpu
+from einsum_cascades.diagnostics import AttnsimError, SpecError
+from simulator.targets.gpu import columns as c
+from simulator.targets.gpu.aliases import find_kernel, passes_of
+from simulator.targets.gpu.calibration import Calibration
+from simulator.targets.gpu.explain import REGIMES
+from simulator.targets.gpu.kernel import Kernel
+from simulator.targets.gpu.predict import as_calibration, setup_of
+from simulator.targets.gpu.problem import timing_mode
+from simulator.targets.gpu.regimes import classify_columns
+from simulator.targets.gpu.setup import Variant
+from simulator.targets.gpu.vector import run_columns
 
-__all__ = ["COLUMNS", "read_rows"]
+if TYPE_CHECKING:
+    import pandas as pd
 
-# the columns of a row, in order; every reader of rows may count on them
-COLUMNS = (
-    *("row", "gpu", "kernel", "op", "dtype", "kv_dtype", "pass", "causal", "batch", "heads_q", "heads_kv"),
-    *("head_dim", "head_dim_v", "seq_q", "seq_kv", "window", "time_ms", "timing", "flag"),
-)
-_REQUIRED = ("gpu", "kernel", "batch", "heads_q", "head_dim", "seq_q")
-_EXTENTS = ("batch", "heads_q", "heads_kv", "head_dim", "head_dim_v", "seq_q", "seq_kv")
-_TIMES = {  # to milliseconds
-    **{f"{stem}_s": 1e3 for stem in ("time", "latency")},
-    **{f"{stem}_ms": 1.0 for stem in ("time", "latency")},
-    **{f"{stem}_us": 1e-3 for stem in ("time", "latency")},
-    **{f"{stem}_ns": 1e-6 for stem in ("time", "latency")},
-}
-_OTHER_NAMES = {"q_heads": "heads_q", "kv_heads": "heads_kv", "q_len": "seq_q", "kv_len": "seq_kv"}
-# What the collector of a serving framework calls a kernel, by the framework, where the name alone does not say it.
-_SERVED = {
-    ("vllm", "vllm_flash_attn"): "vllm_fa2",
-    ("sglang", "flash_attention"): "sglang_flash_attention",
-    ("trtllm", "torch_flow"): "trtllm",
-}
-_TRUTH = {"0": 0, "1": 1, "false": 0, "true": 1, "no": 0, "yes": 1, "0.0": 0, "1.0": 1}
-_SHOWN = 40  # problems that are shown with their lines; the rest are counted
+__all__ = ["Plan", "plan_rows", "predict_rows", "run_plan"]
+
+_KIND = ["gpu", "kernel", "op", "pass", "dtype", "kv_dtype", "head_dim", "head_dim_v", "causal", "timing"]
+_SHAPE = {
+    "batch": c.BATCH, "heads_q": c.Q_HEADS, "heads_kv": c.KV_HEADS, "seq_q": c.Q_LEN, "seq_kv": c.KV_LEN,
+    "window": c.WINDOW,
+}  # fmt: skip
+_DEFAULTS: dict[str, Any] = {
+    "op": "sdpa", "kernel": "", "pass": "fwd", "causal": 0, "window": 0, "timing": "unknown", "dtype": "bf16",
+    "batch": 1,
+}  # fmt: skip
+
+
+_SAME = {"heads_kv": "heads_q", "head_dim_v": "head_dim", "seq_kv": "seq_q", "kv_dtype": "dtype"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
-    """A CSV file: its header, the fields of its whole rows, their numbers and the lines on which they end."""
+class Plan:
+    """A table ready to run: a row of `shapes` each, and for each row its first and second setup, or none.
 
-    source: Source
-    header: tuple[str, ...]
-    records: list[list[str]]
-    numbers: list[int]
-    lines: list[int]
-    problems: tuple[Problem, ...]
-
-    def problem(self, record: int, name: str, text: str, hint: str | None = None) -> Problem:
-        """Return what is wrong with a field, with its row and place."""
-        return Problem(f"row {self.numbers[record]}: {text}", self.span(record, name), hint)
-
-    def span(self, record: int, name: str) -> Span:
-        """Return the place of a field; of its whole row when the column is not there."""
-        line = self.lines[record]
-        if name not in self.header:
-            return Span(self.source, line, 1)
-        start, width = _field_place(self.source.line(line), self.header.index(name))
-        return Span(self.source, line, start, width)
-
-
-def read_rows(path: str | Path) -> pd.DataFrame:
-    """Return measured rows: `COLUMNS` with `time_ms` in milliseconds, then the file's other columns as text.
-
-    `row` counts from 1 below the header. A missing optional column takes its default: op sdpa, dtype bf16, kv_dtype
-    as dtype, pass decode for one query of several keys and else fwd, no mask, as many KV heads as query heads, V as
-    wide as K, as many keys as queries, timing unknown. The header of a serving collector is understood too (`q_len`,
-    `kv_len`, `latency_us`, a framework: queries in bf16, causal prefill, CUDA-graph replay). Raises SpecError with
-    every problem: missing or doubtful columns, fields that are no number, times and extents that are not positive,
-    query heads that do not divide, causal rows with fewer keys than queries.
+    `setups` are (kind, kernel, GPU) by number; `first` and `second` are -1 where there is none; `why` says why.
     """
-    return parse_rows(read_source(path))
+
+    shapes: np.ndarray
+    setups: tuple[tuple[Variant, Kernel, Gpu], ...]
+    first: np.ndarray
+    second: np.ndarray
+    why: np.ndarray
+
+    @property
+    def families(self) -> np.ndarray:
+        """The family of each setup whose constants it takes."""
+        return np.array([kernel.schedule(variant.pass_).family for variant, kernel, _ in self.setups], dtype=object)
+
+    def numbers(self, calibration: Calibration, level: str) -> np.ndarray:
+        """Return the setups as a table for the timing functions."""
+        made = [setup_of(variant, kernel, gpu, calibration, level) for variant, kernel, gpu in self.setups]
+        return np.array(made, dtype=np.float64).reshape(len(made), c.SETUP)
 
 
-def parse_rows(source: Source) -> pd.DataFrame:
-    """Return the measured rows of a text; see `read_rows`.
-
-    >>> text = "gpu,kernel,batch,heads_q,head_dim,seq_q,time_us\\nh100,fa3,1,16,128,4096,250\\n"
-    >>> parse_rows(Source("mine.csv", text))[["time_ms", "seq_kv", "pass"]].values.tolist()
-    [[0.25, 4096, 'fwd']]
-    """
-    table = _read_table(source)
-    time = _time_column(table)
-    frame = pd.DataFrame(table.records, columns=list(table.header))
-    problems = list(table.problems)
-    served = "framework" in frame
-    columns: dict[str, np.ndarray] = {"row": np.array(table.numbers)}
-    columns["time_ms"] = _numbers(table, frame, time, problems, whole=False) * _TIMES[time]
-    for name in _EXTENTS:
-        columns[name] = _extents(table, frame, name, columns, problems)
-    columns["window"] = _numbers(table, frame, "window", problems, least=0) if "window" in frame else _zeros(frame)
-    columns["pass"] = _texts(
-        frame, "pass", np.where((columns["seq_q"] == 1) & (columns["seq_kv"] > 1), "decode", "fwd")
-    )
-    prefill = (columns["pass"] != "decode") & served
-    columns["causal"] = _truths(table, frame, problems) if "causal" in frame else prefill.astype(np.int64)
-    columns["op"] = _texts(frame, "op", "sdpa")
-    columns["dtype"] = _texts(frame, "dtype", "bf16")
-    columns["kv_dtype"] = _texts(frame, "kv_dtype", columns["dtype"])
-    columns["timing"] = _texts(frame, "timing", "cudagraph" if served else "unknown")
-    columns["flag"] = _texts(frame, "flag", "")
-    columns["gpu"], columns["kernel"] = _texts(frame, "gpu", ""), _kernels(frame)
-    problems += _relations(table, columns)
-    if problems:
-        raise SpecError(_shorten(problems))
-    whole = {"row", "causal", "window", *_EXTENTS}
-    rows = pd.DataFrame({name: columns[name].astype(np.int64) if name in whole else columns[name] for name in COLUMNS})
-    others = frame[[name for name in frame if name not in COLUMNS and name not in _TIMES]]
-    return pd.concat([rows, others], axis=1)
-
-
-def _read_table(source: Source) -> _Table:
-    """Return the fields of a CSV text; rows of another length are problems; SpecError for a bad header."""
-    reader = csv.reader(source.text.splitlines(keepends=True))
-    raw = [name.strip() for name in next(reader)]
-    header = tuple(_OTHER_NAMES.get(name, name) for name in raw)
-    records, numbers, lines, ragged = [], [], [], []
-    for number, record in enumerate(filter(None, reader), 1):
-        if len(record) == len(header):
-            records.append([field.strip() for field in record])
-            numbers.append(number)
-            lines.append(reader.line_num)
-        else:
-            place = Span(source, reader.line_num, 1, len(source.line(reader.line_num)))
-            text = f"row {number}: {len(record)} fields, the header has {len(header)}"
-            ragged.append(Problem(text, place))
-    problems = list(_header_problems(source, header))
-    if not records and not ragged:
-        problems.append(Problem(f"{source.name}: no rows below the header"))
-    if problems or not records:
-        raise SpecError(_shorten([*problems, *ragged]))
-    return _Table(source, header, records, numbers, lines, tuple(ragged))
-
-
-def _header_problems(source: Source, header: tuple[str, ...]) -> Iterator[Problem]:
-    """Yield what is wrong with a header: columns twice, columns missing, no time or a time without a unit."""
-    place = Span(source, 1, 1, len(source.line(1)))
-    for name in sorted({name for name in header if header.count(name) > 1}):
-        yield Problem(f"column '{name}' is there {header.count(name)} times", place)
-    for name in _REQUIRED:
-        if name not in header:
-            yield Problem(f"column '{name}' is missing", place, suggest(name, [h for h in header if h not in COLUMNS]))
-    times = [name for name in header if name in _TIMES]
-    bare = [name for name in header if name.split("_")[0] in ("time", "latency", "duration") and name not in _TIMES]
-    if len(times) > 1:
-        yield Problem(f"several columns hold the time ({', '.join(times)}); keep one", place)
-    if not times and bare:
-        yield Problem(f"'{bare[0]}' states no unit that is known; name it time_s, time_ms, time_us or time_ns", place)
-    elif not times:
-        yield Problem("column 'time_ms' is missing (or time_s, time_us, latency_us)", place)
-
-
-def _time_column(table: _Table) -> str:
-    return next(name for name in table.header if name in _TIMES)
-
-
-def _field_place(line: str, index: int) -> tuple[int, int]:
-    """Return column (from 1) and width of the field `index` of a CSV line, quotes respected."""
-    start, field, quoted = 0, 0, False
-    for at, character in enumerate(line + ","):
-        if character == '"':
-            quoted = not quoted
-        elif character == "," and not quoted:
-            if field == index:
-                return start + 1, max(1, at - start)
-            start, field = at + 1, field + 1
-    return 1, max(1, len(line))
-
-
-def _numbers(
-    table: _Table,
+def predict_rows(
     frame: pd.DataFrame,
-    name: str,
-    problems: list[Problem],
     *,
-    whole: bool = True,
-    least: int = 1,
-) -> np.ndarray:
-    """Return a column as floats; fields that are no number, or not allowed, become problems and not-a-number."""
-    values = pd.to_numeric(frame[name], errors="coerce").to_numpy(float)
-    good = np.isfinite(values) & ((values >= least) & (values == np.round(values)) if whole else values > 0)
-    kind = f"a whole number of at least {least}" if whole else "a positive time"
-    for record in np.flatnonzero(~good).tolist():
-        found = table.records[record][table.header.index(name)]
-        problems.append(table.problem(record, name, f"{name} is {kind}, found '{found}'"))
-    return np.where(good, values, np.nan)
+    calibration: Calibration | str | Path | None = "shipped",
+    level: str = "T2",
+) -> pd.DataFrame:
+    """Return a prediction for each row of a table of attention calls, with the same index.
+
+    Columns read: `gpu, kernel, op, dtype, kv_dtype, pass, causal, batch, heads_q, heads_kv, head_dim, head_dim_v,
+    seq_q, seq_kv, window, timing`, and `clock_ghz` of locked clocks where it is there; those that are missing get
+    their default. Columns returned: `predicted_s, low_s, high_s` (80 % interval), `bracket_low_s, bracket_high_s,
+    spec_only_s, regime, family, kernel_used, why_not` (empty where there is a prediction).
+    """
+    import pandas as pd  # noqa: PLC0415 - heavy, and only tables need it
+
+    numbers = as_calibration(calibration)
+    level = "T0" if calibration is None else level
+    plan = plan_rows(frame)
+    out = run_plan(plan, plan.numbers(numbers, level))
+    spec = run_plan(plan, plan.numbers(numbers, "T0"))[:, c.LATENCY] if level != "T0" else out[:, c.LATENCY]
+    known = plan.first >= 0
+    regime = classify_columns(out)
+    families = np.append(plan.families, "")[plan.first]
+    low, high = _intervals(numbers, families, regime, level)
+    latency = np.where(known, out[:, c.LATENCY], np.nan)
+    names = np.array([kernel.name for _, kernel, _ in plan.setups] + [""], dtype=object)
+    return pd.DataFrame(
+        {
+            "predicted_s": latency,
+            "low_s": latency * low,
+            "high_s": latency * high,
+            "bracket_low_s": np.where(known, out[:, c.LOW], np.nan),
+            "bracket_high_s": np.where(known, out[:, c.HIGH], np.nan),
+            "spec_only_s": np.where(known, spec, np.nan),
+            "regime": np.where(known, np.array(REGIMES, dtype=object)[regime], ""),
+            "family": families,
+            "kernel_used": names[plan.first],
+            "why_not": plan.why,
+        },
+        index=frame.index,
+    )
 
 
-def _extents(
-    table: _Table, frame: pd.DataFrame, name: str, known: dict[str, np.ndarray], problems: list[Problem]
-) -> np.ndarray:
-    """Return an extent's column, its default where it is missing: heads_kv as heads_q, V as K, keys as queries."""
-    if name in frame:
-        return _numbers(table, frame, name, problems)
-    return known[{"heads_kv": "heads_q", "head_dim_v": "head_dim", "seq_kv": "seq_q"}[name]]
+def plan_rows(frame: pd.DataFrame) -> Plan:
+    """Return a table of attention calls sorted into kinds; SpecError where it lacks a column that has no default."""
+    table = _complete(frame)
+    shapes = np.zeros((len(table), c.SHAPE))
+    for name, place in _SHAPE.items():
+        shapes[:, place] = table[name].to_numpy(dtype=np.float64)
+    if "splits" in table:
+        shapes[:, c.SPLITS] = table["splits"].fillna(0).to_numpy(dtype=np.float64)
+    table["windowed"] = table["window"] > 0
+    keys = [*_KIND, "windowed", *(["clock_ghz"] if "clock_ghz" in table else [])]
+    groups = table.groupby(keys, sort=False, observed=True, dropna=False)
+    number = groups.ngroup().to_numpy()
+    starts = table.iloc[np.unique(number, return_index=True)[1]]
+    setups: list[tuple[Variant, Kernel, Gpu]] = []
+    pairs, reasons = [], []
+    for row in starts.to_dict("records"):
+        made, why = _setups_of(row)
+        pairs.append([len(setups) + i if i < len(made) else -1 for i in range(2)])
+        reasons.append(why)
+        setups += made
+    found = np.array(pairs, dtype=np.int64).reshape(len(pairs), 2)[number]
+    reason = np.array(reasons, dtype=object)[number]
+    wrong = _wrong_shapes(shapes)
+    found[wrong != ""] = -1
+    return Plan(shapes, tuple(setups), found[:, 0].copy(), found[:, 1].copy(), np.where(wrong != "", wrong, reason))
 
 
-def _zeros(frame: pd.DataFrame) -> np.ndarray:
-    return np.zeros(len(frame))
+def run_plan(plan: Plan, setups: np.ndarray) -> np.ndarray:
+    """Return the outcome of each row of a plan under a table of setups; zeros where a row has none."""
+    out = np.zeros((len(plan.shapes), c.OUTCOME))
+    known = np.flatnonzero(plan.first >= 0)
+    whole = len(known) == len(out)
+    shapes = plan.shapes if whole else plan.shapes[known]
+    ran = run_columns(shapes, setups, plan.first if whole else plan.first[known])
+    again = np.flatnonzero(plan.second[known] >= 0)
+    if len(again):
+        more = run_columns(shapes[again], setups, plan.second[known][again])
+        longer = more[:, c.LATENCY] > ran[again, c.LATENCY]
+        rest = np.where(longer[:, None], more[:, c.MEMORY + 1 :], ran[again, c.MEMORY + 1 :])
+        ran[again] += more
+        ran[again, c.MEMORY + 1 :] = rest
+    if whole:
+        return ran
+    out[known] = ran
+    return out
 
 
-def _texts(frame: pd.DataFrame, name: str, default: str | np.ndarray) -> np.ndarray:
-    """Return a column of text; its default where it is missing or empty."""
-    if name not in frame:
-        return np.broadcast_to(np.asarray(default, dtype=object), len(frame)).copy()
-    given = frame[name].to_numpy(object)
-    return np.where(given == "", default, given).astype(object)
+def _complete(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that are read, defaults filled in."""
+    table = frame.copy(deep=False)
+    needed = [name for name in ("gpu", "heads_q", "head_dim", "seq_q") if name not in table]
+    if needed:
+        raise SpecError(f"the table lacks the columns {', '.join(needed)}")
+    for name, value in _DEFAULTS.items():
+        table[name] = table[name].fillna(value) if name in table else value
+    for name, other in (
+        ("heads_kv", "heads_q"),
+        ("head_dim_v", "head_dim"),
+        ("seq_kv", "seq_q"),
+        ("kv_dtype", "dtype"),
+    ):
+        table[name] = table[name].fillna(table[other]) if name in table else table[other]
+    return table
 
 
-def _truths(table: _Table, frame: pd.DataFrame, problems: list[Problem]) -> np.ndarray:
-    given = frame["causal"].str.lower()
-    wrong = np.flatnonzero(~given.isin(list(_TRUTH)).to_numpy()).tolist()
-    problems += [
-        table.problem(record, "causal", f"causal is 0 or 1, found '{frame['causal'].iloc[record]}'") for record in wrong
-    ]
-    return given.map(_TRUTH).fillna(0).to_numpy(np.int64)
+def _setups_of(row: dict[Any, Any]) -> tuple[list[tuple[Variant, Kernel, Gpu]], str]:
+    """Return the setups of a kind of row, one a pass, and why there are none."""
+    made: list[tuple[Variant, Kernel, Gpu]] = []
+    try:
+        gpu = _card(str(row["gpu"]))
+        pass_, op, mode = str(row["pass"]), str(row["op"]), timing_mode(str(row["timing"]))
+        kernel = find_kernel(str(row["kernel"]), gpu, pass_, op)
+        clock = float(row.get("clock_ghz") or 0.0) * 1e9
+        for one in passes_of(pass_):
+            variant = Variant(
+                one, str(row["dtype"]), str(row["kv_dtype"]), int(row["head_dim"]), int(row["head_dim_v"]),
+                bool(row["causal"]), bool(row["windowed"]), mode, clock if clock > 0 else gpu.clock_rated_hz, op,
+            )  # fmt: skip
+            setup_of(variant, kernel, gpu, as_calibration(None), "T0")
+            made.append((variant, kernel, gpu))
+    except AttnsimError as error:
+        return [], str(error).replace("\n    ", "; ")
+    return made, ""
 
 
-def _kernels(frame: pd.DataFrame) -> np.ndarray:
-    """Return the kernels' names; a serving collector's where the framework is what tells them apart."""
-    if "framework" not in frame:
-        return _texts(frame, "kernel", "")
-    pairs = zip(frame["framework"], frame["kernel"], strict=True)
-    return np.array([_SERVED.get((framework, kernel), kernel) for framework, kernel in pairs], dtype=object)
+@lru_cache(maxsize=1024)
+def _card(label: str) -> Gpu:
+    return load_gpu(label)
 
 
-def _relations(table: _Table, columns: dict[str, np.ndarray]) -> Iterator[Problem]:
-    """Yield rows whose extents contradict each other: heads that do not divide, causal with fewer keys than queries."""
-    heads_q, heads_kv, seq_q, seq_kv = (columns[name] for name in ("heads_q", "heads_kv", "seq_q", "seq_kv"))
-    for record in np.flatnonzero(heads_q % heads_kv > 0).tolist():
-        text = f"{heads_q[record]:.0f} query heads do not divide into {heads_kv[record]:.0f} KV heads"
-        yield table.problem(record, "heads_kv", text)
-    for record in np.flatnonzero((columns["causal"] == 1) & (seq_q > seq_kv)).tolist():
-        text = f"causal with {seq_q[record]:.0f} queries of {seq_kv[record]:.0f} keys"
-        hint = "the mask ends at the lower right corner, so some queries would see no key"
-        yield table.problem(record, "seq_kv", text, hint)
-    for name in ("gpu", "kernel"):
-        for record in np.flatnonzero(columns[name] == "").tolist():
-            yield table.problem(record, name, f"{name} is empty")
+def _wrong_shapes(shapes: np.ndarray) -> np.ndarray:
+    """Return for each shape why it is no attention call, or an empty text."""
+    why = np.full(len(shapes), "", dtype=object)
+    why[(shapes[:, [c.BATCH, c.Q_HEADS, c.KV_HEADS, c.Q_LEN, c.KV_LEN]] < 1).any(axis=1)] = "an extent below 1"
+    good = why == ""
+    uneven = np.zeros(len(shapes), dtype=bool)
+    uneven[good] = shapes[good, c.Q_HEADS] % shapes[good, c.KV_HEADS] != 0
+    why[uneven] = "query heads do not divide into groups for the key heads"
+    why[~np.isfinite(shapes).all(axis=1)] = "an extent that is no number"
+    return why
 
 
-def _shorten(problems: Sequence[Problem]) -> list[Problem]:
-    """Return the first problems, and one that counts the rest."""
-    rest = len(problems) - _SHOWN
-    if rest <= 0:
-        return list(problems)
-    in_order = sorted(problems, key=lambda p: p.span.line if p.span else 0)
-    last = in_order[-1].span
-    return [
-        *in_order[:_SHOWN],
-        Problem(f"and {rest} more problems like these", last and Span(last.source, last.line, 1)),
-    ]
+def _intervals(
+    numbers: Calibration, families: np.ndarray, regime: np.ndarray, level: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the factors of each row's interval."""
+    names, place = np.unique(families.astype(str), return_inverse=True)
+    table = np.array([[numbers.interval(n if level == "T2" else "", r) for r in REGIMES] for n in names])
+    chosen = table[place, regime]
+    return chosen[:, 0], chosen[:, 1]
