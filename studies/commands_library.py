@@ -22,6 +22,7 @@ _READERS: dict[str, tuple[str, str]] = {
     "archs": ("arch_specs.load", "load_architecture"),
     "mappings": ("simulator.mapping_reader", "read_mapping_file"),
     "workloads": ("simulator.workload_reader", "read_workload_file"),
+    "models": ("simulator.transformer_reader", "read_model_file"),
 }
 
 
