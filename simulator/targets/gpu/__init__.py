@@ -1,1 +1,1 @@
-"""GPUs as a target: attention kernels as schedules on streaming multiprocessors, and measured rows to judge them by."""
+"""Attention kernels on GPUs: kernel schedules as data, and the time, bound and energy of one on one card."""
