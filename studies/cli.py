@@ -27,7 +27,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "timeline": ("studies.commands_timeline", "timeline_command", "Draw when each Einsum runs on which part."),
     "sweep": ("studies.commands_sweep", "sweep_command", "Evaluate many designs: a product of axes, one table."),
     "search": ("studies.commands_search", "search_command", "Find the best mapping of a cascade on an architecture."),
+    "gpu": ("studies.commands_gpu", "gpu_command", "Predict an attention kernel on a GPU."),
     "gna": ("studies.commands_gna", "gna_command", "Count the tiles of a neighborhood mask; search for better ones."),
+    "validate": ("studies.commands_validate", "validate_command", "Score the GPU model against your measurements."),
     "study": ("studies.commands_study", "study_command", "Run one paper's analysis: table, figures, card."),
 }
 
