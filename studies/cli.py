@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "gpu": ("studies.commands_gpu", "gpu_command", "Predict an attention kernel on a GPU."),
     "gna": ("studies.commands_gna", "gna_command", "Count the tiles of a neighborhood mask; search for better ones."),
     "validate": ("studies.commands_validate", "validate_command", "Score the GPU model against your measurements."),
+    "measure-gpu": ("studies.commands_measure", "measure_command", "Measure attention on the GPU of this machine."),
     "study": ("studies.commands_study", "study_command", "Run one paper's analysis: table, figures, card."),
 }
 
