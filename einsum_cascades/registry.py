@@ -33,7 +33,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "cascades": Kind("cascade", "einsum_cascades", "library", ".cascade"),
-    "archs": Kind("architecture", "arch_specs", "", ".yaml", ("parts",)),
+    "archs": Kind("architecture", "arch_specs", "", ".yaml", ("parts", "kind")),
     "workloads": Kind("workload", "simulator", "workloads", ".yaml", ("extents",)),
     "models": Kind("model", "simulator", "models", ".yaml", ("layers",)),
     "mappings": Kind("mapping", "simulator", "mappings", ".yaml", ("groups", "like")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from arch_specs.kinds import kind_of_machine
 from arch_specs.load import load_architecture
 from arch_specs.model import Architecture
 from einsum_cascades.diagnostics import MappingError, SpecError
@@ -44,12 +45,19 @@ def load_cascade(name: str | Path, search: Search = ()) -> Cascade:
 
 
 def load_machine(name: str | Path, search: Search = ()) -> Architecture:
-    """Return the architecture that a library name or a path means.
+    """Return the architecture that a library name or a path means; MappingError for a machine of another kind.
 
     >>> load_machine("fusemax").value("pe2d.rows")
     256
     """
-    return load_architecture(locate("archs", name, search))
+    path = locate("archs", name, search)
+    if (kind := kind_of_machine(path)) != "spatial":
+        raise MappingError(f"{path.stem} is not a spatial array; {_INSTEAD.get(kind, f'it is a {kind}')}")
+    return load_architecture(path)
+
+
+# What evaluates a machine that no mapping of loops describes.
+_INSTEAD = {"gpu": "an attention kernel on a GPU is `attnsim gpu attention --arch NAME`"}
 
 
 def load_mapping(name: str | Path, search: Search = ()) -> Template:

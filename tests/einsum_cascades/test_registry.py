@@ -120,7 +120,8 @@ def test_a_name_may_mean_files_of_several_kinds(library: Path) -> None:
         (
             "x.yaml",
             b"part: {}",
-            "x.yaml: cannot tell what it describes\n    needs a key 'parts' (architecture), 'groups' (mapping), "
+            "x.yaml: cannot tell what it describes\n"
+            "    needs a key 'parts' (architecture), 'kind' (architecture), 'groups' (mapping), "
             "'like' (mapping)",
         ),
     ],
