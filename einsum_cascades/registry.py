@@ -35,6 +35,7 @@ KINDS: dict[str, Kind] = {
     "cascades": Kind("cascade", "einsum_cascades", "library", ".cascade"),
     "archs": Kind("architecture", "arch_specs", "", ".yaml", ("parts", "kind")),
     "workloads": Kind("workload", "simulator", "workloads", ".yaml", ("extents",)),
+    "placements": Kind("placement", "simulator", "placements", ".yaml", ("cut",)),
     "models": Kind("model", "simulator", "models", ".yaml", ("layers",)),
     "mappings": Kind("mapping", "simulator", "mappings", ".yaml", ("groups", "like")),
     "studies": Kind("study", "studies", "", ".py", ("STUDY",)),
