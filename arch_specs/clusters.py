@@ -169,15 +169,19 @@ class Cluster:
         """
         chain, name = self._locate(dotted)
         legal = _legal(chain[-1], name, value, dotted)
-        if isinstance(chain[-1], Pool) and name == "price" and legal is not None:
-            legal = Price(legal, "", GIVEN)
-        new = dataclasses.replace(chain[-1], **{name: legal})
+        path = f"{chain[1].name}.{name}"
+        changed = self.with_column(dotted, legal)
+        return dataclasses.replace(changed, sources={**self.sources, path: GIVEN}, uncertain=self.uncertain - {path})
+
+    def with_column(self, dotted: str, values: Any) -> Cluster:
+        """Return this cluster with a number changed to `values` as they are: an array of legal ones, for a sweep."""
+        chain, name = self._locate(dotted)
+        if name == "price" and values is not None:
+            values = Price(values, "", GIVEN)
+        new = dataclasses.replace(chain[-1], **{name: values})
         for outer, inner in zip(chain[-2::-1], chain[:0:-1], strict=True):
             new = _put(outer, inner, new)
-        path = f"{chain[1].name}.{name}"
-        result: Cluster = dataclasses.replace(
-            new, sources={**self.sources, path: GIVEN}, uncertain=self.uncertain - {path}
-        )
+        result: Cluster = new
         return result
 
     def _locate(self, dotted: str) -> tuple[tuple[Any, ...], str]:

@@ -2,6 +2,7 @@
 
 Nothing is imported and nothing parsed: a folder is scanned, and the one-line summary is found by looking at the
 text. A user's own folders come before the shipped ones; they may hold files side by side or in folders called
+`cascades`, `archs`, `kernels`, `mappings`, `workloads`, and what a YAML file is shows in its top-level keys.
 `cascades`, `archs`, `mappings`, `models`, `workloads`, and what a YAML file is shows in its top-level keys.
 """
 
@@ -36,11 +37,12 @@ KINDS: dict[str, Kind] = {
     "archs": Kind("architecture", "arch_specs", "", ".yaml", ("parts", "kind")),
     "workloads": Kind("workload", "simulator", "workloads", ".yaml", ("extents",)),
     "placements": Kind("placement", "simulator", "placements", ".yaml", ("cut",)),
+    "kernels": Kind("kernel schedule", "simulator", "targets/gpu/kernels", ".yaml", ("kernel",)),
     "models": Kind("model", "simulator", "models", ".yaml", ("layers",)),
     "mappings": Kind("mapping", "simulator", "mappings", ".yaml", ("groups", "like")),
     "studies": Kind("study", "studies", "", ".py", ("STUDY",)),
 }
-_USER_FOLDERS = ("", "cascades", "archs", "workloads", "models", "mappings")
+_USER_FOLDERS = ("", "cascades", "archs", "workloads", "placements", "models", "kernels", "mappings")
 _ENVIRONMENT = "ATTNSIM_PATH"
 _HEAD = 1 << 20  # what is looked at of a file: a summary and a top-level key stand far before this
 

@@ -67,8 +67,8 @@ def evaluate_cluster(
     rate = numbers.batch / tpot
     pools = _used(cluster, placement)
     price, power = _price(pools), _power(pools)
-    needed, allowed = required_link(layer, placement, numbers, demand.slowdown)
-    nics = nics_at_work(cluster, placement)
+    needed, allowed = required_link(layer, placement, numbers, demand.slowdown, SCALARS)
+    nics = nics_at_work(cluster, placement, SCALARS)
     busy = {n: float(t) * TICK_S * layer.layers / tpot for n, t in bound.per_resource.items()}
     return ClusterReport(
         title=f"{model.name} on {cluster.name}, cut {placement.cut}, {placement.batches} batch"

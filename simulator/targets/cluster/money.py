@@ -10,7 +10,7 @@ from arch_specs.clusters import Cluster
 from simulator.targets.cluster.closed import steady_state
 from simulator.targets.cluster.layer import Layer
 from simulator.targets.cluster.placement import Placement, crossings
-from simulator.targets.cluster.times import SCALARS, Numbers
+from simulator.targets.cluster.times import SCALARS, Numbers, Ops
 
 __all__ = ["break_even", "nics_at_work", "required_link"]
 
@@ -18,7 +18,7 @@ _HALVINGS = 60
 
 
 def required_link(
-    layer: Layer, placement: Placement, numbers: Numbers, slowdown: float
+    layer: Layer, placement: Placement, numbers: Numbers, slowdown: float, ops: Ops
 ) -> tuple[Any | None, Any | None]:
     """Return the bytes/s of all NICs together, and the round trip, at which each alone slows a layer by `slowdown`.
 
@@ -28,16 +28,16 @@ def required_link(
     crossing = crossings(placement.cut)
     if not crossing:
         return None, None
-    steady = steady_state(layer, placement, numbers, SCALARS)
+    steady = steady_state(layer, placement, numbers, ops)
     messages = 2  # there and back; a query and its key and value are on their way together
     allowed = slowdown * steady.worked
     return steady.exchanged / allowed, 2 * allowed / messages
 
 
-def nics_at_work(cluster: Cluster, placement: Placement) -> float:
+def nics_at_work(cluster: Cluster, placement: Placement, ops: Ops) -> Any:
     """Return how many NICs send at a time: those of the pool that has fewer."""
     linear, attention = placement.pools(cluster)
-    return min(linear.count * linear.nics_per_device, attention.count * attention.nics_per_device)
+    return ops.smaller(linear.count * linear.nics_per_device, attention.count * attention.nics_per_device)
 
 
 def break_even(
@@ -63,7 +63,7 @@ def break_even(
     def pays(changed: Numbers) -> bool:
         return bool(steady_state(layer, placement, changed, SCALARS).tokens_per_s / paid >= baseline)
 
-    nics = nics_at_work(cluster, placement)
+    nics = nics_at_work(cluster, placement, SCALARS)
     found["link_bytes_per_s_per_nic"] = _edge(lambda x: pays(replace(numbers, link_bytes_per_s=x * nics)), 1e15, 1e3)
     found["round_trip_s"] = _edge(lambda x: pays(replace(numbers, link_s=x / 2)), 1e-12, 1e3)
     return found

@@ -94,13 +94,13 @@ def _inside(wire: Wire | None) -> tuple[float, float]:
     return (0.0, float("inf")) if wire is None else (wire.round_trip_s / 2, wire.bytes_per_s)
 
 
-def numbers_of(cluster: Cluster, placement: Placement, batch: float, context: float) -> Numbers:
+def numbers_of(cluster: Cluster, placement: Placement, batch: Value, context: Value, ops: Ops = SCALARS) -> Numbers:
     """Return the numbers of a point; decode alone unless `prompt` and `generated` are set beside it."""
     linear, attention = placement.pools(cluster)
     link_s, link_rate = 0.0, float("inf")
     if linear.name != attention.name:
         link = cluster.link(linear.name, attention.name)
-        nics = min(linear.count * linear.nics_per_device, attention.count * attention.nics_per_device)
+        nics = ops.smaller(linear.count * linear.nics_per_device, attention.count * attention.nics_per_device)
         link_s, link_rate = link.round_trip_s / 2, link.bytes_per_s * nics
     linear_inside, attention_inside = _inside(linear.inside), _inside(attention.inside)
     return Numbers(

@@ -122,7 +122,7 @@ def test_the_bandwidth_that_a_link_needs(row):
         if not column.startswith("b"):
             continue
         numbers = numbers_of(cluster, CORE, float(column[1:]), float(row["context"]))
-        needed, _ = required_link(layer, CORE, numbers, 0.2)
+        needed, _ = required_link(layer, CORE, numbers, 0.2, SCALARS)
         assert needed / 1e9 == pytest.approx(float(value), rel=0.02)
         expected = oracle.least_bandwidth(
             oracle.SHAPES["llama3_70b"],
