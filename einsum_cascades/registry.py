@@ -2,6 +2,7 @@
 
 Nothing is imported and nothing parsed: a folder is scanned, and the one-line summary is found by looking at the
 text. A user's own folders come before the shipped ones; they may hold files side by side or in folders called
+`cascades`, `archs`, `kernels`, `mappings`, `workloads`, and what a YAML file is shows in its top-level keys.
 `cascades`, `archs`, `mappings`, `models`, `workloads`, and what a YAML file is shows in its top-level keys.
 """
 
@@ -35,6 +36,11 @@ KINDS: dict[str, Kind] = {
     "cascades": Kind("cascade", "einsum_cascades", "library", ".cascade"),
     "archs": Kind("architecture", "arch_specs", "", ".yaml", ("parts", "kind")),
     "workloads": Kind("workload", "simulator", "workloads", ".yaml", ("extents",)),
+    "kernels": Kind("kernel schedule", "simulator", "targets/gpu/kernels", ".yaml", ("kernel",)),
+    "mappings": Kind("mapping", "simulator", "mappings", ".yaml", ("groups", "like")),
+    "studies": Kind("study", "studies", "", ".py", ("STUDY",)),
+}
+_USER_FOLDERS = ("", "cascades", "archs", "workloads", "kernels", "mappings")
     "models": Kind("model", "simulator", "models", ".yaml", ("layers",)),
     "mappings": Kind("mapping", "simulator", "mappings", ".yaml", ("groups", "like")),
     "studies": Kind("study", "studies", "", ".py", ("STUDY",)),

@@ -40,6 +40,7 @@ def test_a_file_is_found_by_its_kind_and_described_by_its_first_line(library: Pa
         "workloads": {"bert": "a model"},
         "models": {"small": "a small one"},
         "mappings": {"loops": "loops"},
+        "kernels": {},
         "studies": {},
     }
 
