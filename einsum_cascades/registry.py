@@ -37,15 +37,11 @@ KINDS: dict[str, Kind] = {
     "archs": Kind("architecture", "arch_specs", "", ".yaml", ("parts", "kind")),
     "workloads": Kind("workload", "simulator", "workloads", ".yaml", ("extents",)),
     "kernels": Kind("kernel schedule", "simulator", "targets/gpu/kernels", ".yaml", ("kernel",)),
-    "mappings": Kind("mapping", "simulator", "mappings", ".yaml", ("groups", "like")),
-    "studies": Kind("study", "studies", "", ".py", ("STUDY",)),
-}
-_USER_FOLDERS = ("", "cascades", "archs", "workloads", "kernels", "mappings")
     "models": Kind("model", "simulator", "models", ".yaml", ("layers",)),
     "mappings": Kind("mapping", "simulator", "mappings", ".yaml", ("groups", "like")),
     "studies": Kind("study", "studies", "", ".py", ("STUDY",)),
 }
-_USER_FOLDERS = ("", "cascades", "archs", "workloads", "models", "mappings")
+_USER_FOLDERS = ("", "cascades", "archs", "workloads", "kernels", "models", "mappings")
 _ENVIRONMENT = "ATTNSIM_PATH"
 _HEAD = 1 << 20  # what is looked at of a file: a summary and a top-level key stand far before this
 
