@@ -125,7 +125,7 @@ class Setting:
         return tuple(c for c in self.architecture.computes if self.cycles_each(einsum, c) is not None)
 
     def check_able(self) -> None:
-        """Raise MappingError with every Einsum that no part of the machine has the operations for, and what it lacks."""
+        """Raise MappingError with every Einsum that no part of the machine can compute, and what each part lacks."""
         found = []
         for name, einsum in self.einsums.items():
             if self.able(name):
