@@ -62,16 +62,24 @@ class Result:
 
 @dataclass(frozen=True)
 class Study:
-    """A question that a paper asks, and the function that answers it; `say` hears of its progress."""
+    """A question that a paper asks, and the function that answers it; `say` hears of its progress.
+
+    A study of measurements can also be asked of other ones than those that come with it: `analyze_data`.
+    """
 
     name: str
     question: str
     paper: str
     analyze: Callable[[Say], Result] = field(repr=False)
+    analyze_data: Callable[[Say, Path], Result] | None = field(default=None, repr=False)
 
-    def run(self, say: Say = lambda _: None) -> Result:
-        """Return the tables, figures and card."""
-        return self.analyze(say)
+    def run(self, say: Say = lambda _: None, data: Path | None = None) -> Result:
+        """Return the tables, figures and card; StudyError where the study reads no data of others and is given some."""
+        if data is None:
+            return self.analyze(say)
+        if self.analyze_data is None:
+            raise StudyError(f"the study '{self.name}' reads no measurements: leave out --data")
+        return self.analyze_data(say, data)
 
 
 def load_study(name: str) -> Study:
