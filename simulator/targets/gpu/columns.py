@@ -21,9 +21,9 @@ WORK = 6
     MMA, EXP, ALU, SMEM, L2_STEP, Q_ROW, KV_ROW, Q_EDGE, KV_EDGE,
     SM, CLOCK, CEILING, POWER_LAW, L2_PER_CLK, L2_RATE, L2_HOLDS, DRAM_RATE,
     OVERLAP, PER_TILE, LAUNCH, LAUNCHES, RESIDUAL, TAIL,
-    SPLIT_RULE, UNSPLIT, STREAM, MERGE, MERGE_EACH, READERS, STATE, STATE_ENDS,
-) = range(41)  # fmt: skip
-SETUP = 41
+    SPLIT_RULE, UNSPLIT, GRAIN, STEP_ROWS, EXPOSED, BLOCK, MERGE, MERGE_EACH, WIDEST, ALONE_ROW, CHAIN, READERS, STATE, STATE_ENDS,
+) = range(47)  # fmt: skip
+SETUP = 47
 
 # An outcome: the estimate, its bracket, terms that add to it (seconds), and what explains it.
 (

@@ -59,8 +59,10 @@ class Tile:
 class PassSchedule:
     """What a kernel does in one pass: its tiles, and the family whose calibration it shares.
 
-    `scheduler` is the order of work tiles: as they come, longest first, or one persistent block per slot. `alu_ops`
-    are the fp32 operations per score beside the exponential, `alu_ops_8bit` those where elements of 8 bits must be
+    `scheduler` is the order of work tiles: as they come, longest first, or one persistent block per slot. In decode,
+    up to `few_rows` query rows of a group are padded to that, more to multiples of `step_rows`; beyond
+    `widest_group` heads of a group each reads the keys by itself. `block_8bit` is the start of a block on an 8-bit
+    cache in that of 16 bits; a merge of split keys takes `merge_blocks` starts and `merge_part_s` a part. `alu_ops` are the fp32 operations per score beside the exponential, `alu_ops_8bit` those where elements of 8 bits must be
     scaled and rounded; `dq_bytes` is the width of the sum of dQ. `chunk` is the tokens of a chunk of linear attention,
     `chain` the length of its chain in that of the gated delta rule, `value_blocks` the blocks that share a head's
     values, `states` how often a chunk's state is moved. `launches` are the kernels of one call.
@@ -73,6 +75,12 @@ class PassSchedule:
     split: Literal["never", "heuristic", "always", "stream_k"] = "never"
     unsplit_without_groups: bool = False
     pack_groups: bool = False
+    few_rows: int = 0
+    step_rows: int = 0
+    widest_group: int = 0
+    block_8bit: float = 1.0
+    merge_blocks: float = 1.0
+    merge_part_s: float = 1.4e-7
     alu_ops: float = 4.0
     alu_ops_8bit: float | None = None
     dq_bytes: float = 4.0
