@@ -33,7 +33,8 @@ class Tile:
     """Rows of Q and columns of K that a block works on, and to which problems the choice applies.
 
     `head_dim` is the largest that it serves; `bits` and `on` (compute capabilities), where given, must match;
-    `resident` blocks live on an SM at a time; `warps` is how many compute.
+    `resident` blocks live on an SM at a time; `warps` is how many compute. A `pair` is two query tiles
+    in ping-pong, of which a short problem fills one.
     """
 
     head_dim: int
@@ -43,6 +44,7 @@ class Tile:
     warps: int = 4
     bits: int | None = None
     masked: bool | None = None
+    pair: bool = False
     on: tuple[str, ...] = ()
 
     def serves(self, head_dim: int, bits: int, masked: bool, capability: str) -> bool:
@@ -97,7 +99,7 @@ class Kernel:
 
     `path` is the matrix unit's (async: wgmma, tcgen05; sync: mma.sync); `exp_emulated` the share of exponentials that
     run as polynomials on FMA lanes where the exp unit does 16 a clock; `rescale` how often per step the accumulator
-    is rescaled; `boundary` what an operator of a serving framework does beside the kernel; `score_dtype` and
+    is rescaled; `chain_cycles` the latencies of a step that nothing hides where a query tile is alone; `boundary` what an operator of a serving framework does beside the kernel; `score_dtype` and
     `output_dtype` the numbers of the two products where they are not the type of Q.
     """
 
@@ -114,6 +116,7 @@ class Kernel:
     head_dim_step: int = 32
     exp_emulated: float = 0.0
     rescale: float = 1.0
+    chain_cycles: float = 0.0
     boundary: Literal["none", "cache_update", "rope_and_cache"] = "none"
     score_dtype: str | None = None
     output_dtype: str | None = None

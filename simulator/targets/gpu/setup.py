@@ -100,12 +100,11 @@ def _set_card(s: list[float], variant: Variant, gpu: Gpu, numbers: Calibration, 
     if level != "T0" and gpu.dram_measured_bytes_per_s:
         s[c.DRAM_RATE] = gpu.dram_measured_bytes_per_s
     s[c.RESIDUAL] = numbers.number("residual_overlap")
-    s[c.TAIL] = numbers.number("tail")
 
 
 def _ceiling(timing: str, gpu: Gpu, numbers: Calibration, level: str) -> float:
     """Return the share of the rated tensor throughput that a matrix product reaches in a timing mode."""
-    if timing in ("burst", "eager", "locked"):
+    if timing in ("burst", "eager", "locked", "cudagraph"):
         return 1.0
     per_watt = rate(gpu, "bf16", "async") * gpu.sm_count * gpu.clock_rated_hz / gpu.tdp_w
     held = numbers.number(f"flop_per_joule_{gpu.family}")
@@ -127,10 +126,16 @@ def _set_tiles(s: list[float], variant: Variant, kernel: Kernel, gpu: Gpu, numbe
     tile = kernel.tile(variant.pass_, (d, dv), bits, masked, gpu.compute_capability or "")
     s[c.BACKWARD], s[c.CAUSAL] = float(backward), float(variant.causal)
     s[c.UNEQUAL] = float(masked)
+    s[c.TAIL] = numbers.number("tail_in_order" if schedule.scheduler == "in_order" else "tail")
     s[c.PACK] = float(schedule.pack_groups)
     s[c.ROWS], s[c.COLUMNS] = (tile.kv_columns, tile.q_rows) if backward else (tile.q_rows, tile.kv_columns)
     s[c.RESIDENT], s[c.WARPS] = float(tile.resident), float(tile.warps)
     s[c.ASYNC] = float(kernel.path == "async")
+    s[c.CHAIN] = kernel.chain_cycles
+    s[c.SPLIT_RULE] = float(schedule.split != "never")
+    s[c.PART_ROW] = 8.0 * dv  # a part's output in fp32, written and read
+    s[c.PAIR] = float(tile.pair)
+    s[c.LONELY] = float(tile.pair or tile.resident > 1 or tile.warps <= 4)
     _set_pipes(s, variant, kernel, gpu, tile, (d, dv))
     word, cache = bits / 8, BITS[variant.kv_dtype] / 8
     out = max(word, 2.0)
@@ -243,6 +248,9 @@ def _set_constants(
     if schedule.form == "tiles":
         found = family.constants if family else generic_tiles(s, schedule, numbers)
         s[c.OVERLAP], s[c.PER_TILE], s[c.LAUNCH] = found["overlap"], found["per_tile"], found["launch_s"]
+        s[c.MERGE] = s[c.LAUNCH]
+        if schedule.scheduler != "in_order":
+            s[c.PER_TILE] *= numbers.number("persistent")
         if variant.timing == "eager":
             s[c.LAUNCH] = max(s[c.LAUNCH], numbers.number("host_s"))
         return
