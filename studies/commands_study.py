@@ -31,9 +31,9 @@ def list_studies(output: Output) -> None:
 @study_command.command("run")
 @click.argument("name")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for tables and figures.")
+@click.option("--data", type=click.Path(path_type=Path), help="Measurements of one's own, for a study that reads them.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", help="Of the card.")
-@click.option("--data", type=click.Path(exists=True, path_type=Path), help="Measured rows, a CSV file or a folder.")
-def run_study(name: str, out: Path | None, form: str, data: Path | None) -> None:
+def run_study(name: str, out: Path | None, data: Path | None, form: str) -> None:
     """Run study NAME; write its tables, figures and card, and print the card."""
     from studies.study import load_study, write_result
 

@@ -16,8 +16,8 @@ from simulator.targets.gpu.gate import count_work
 from simulator.targets.gpu.rows import predict_rows
 from studies.gpu_data import find_data, load_rows
 from studies.gpu_scores import score
-from studies.style import COLOURS, new_figure, short_extent
 from studies.study import Claim, Result, Say, Study
+from studies.style import COLOURS, new_figure, short_extent
 
 __all__ = ["STUDY", "find_curves", "model_curves"]
 
@@ -28,7 +28,7 @@ _CURVE = ["card", "kernel", "head_dim", "causal"]
 
 
 def find_curves(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the measured rows of the curves: forward, 16 bit, queries as keys, tokens and width the same throughout."""
+    """Return the measured rows of the curves: forward, 16 bit, queries as keys, of like tokens and width."""
     rows = frame[
         frame["kernel"].isin(_KERNELS)
         & frame["card"].isin(_CARDS)
@@ -110,7 +110,7 @@ def _claims(table: pd.DataFrame) -> tuple[Claim, ...]:
                 float(last["measured_tflops"]),
                 float(last["predicted_tflops"]),
                 0.15,
-                f"{last['regime']}; mean error over {error['rows']} lengths {error['mape']:.1%}, bias {error['bias']:+.1%}",
+                f"{last['regime']}; over {error['rows']} lengths error {error['mape']:.1%}, bias {error['bias']:+.1%}",
                 "Dao-AILab/flash-attention, charts and pull request 2605 (BSD-3)",
                 float(last["low_tflops"]),
                 float(last["high_tflops"]),
@@ -132,5 +132,5 @@ STUDY = Study(
     question="How do FlashAttention-2, -3 and -4 scale with length, head dim and mask, and what binds them?",
     paper="Dao (2307.08691); Shah et al., FlashAttention-3 (2407.08608); FlashAttention-4",
     analyze=analyze,
-    analyze_data=analyze,
+    analyze_data=lambda path, say: analyze(say, path),
 )

@@ -60,7 +60,7 @@ def analyze(say: Say, data: Path | None = None) -> Result:
         "gpu_parity": draw_parity(halves),
         "gpu_error_by_time": draw_error_by_time(halves),
         "gpu_splits": draw_splits(scores),
-        "gpu_published": draw_published(published, {split: float(value) for split, value in by_split.items()}),
+        "gpu_published": draw_published(published, {str(split): float(value) for split, value in by_split.items()}),
         "gpu_exp_ratio": draw_ratios(exp),
     }
     return Result(tables, figures, make_card(scores, tables["gpu_by_pass"], decisions, exp, published))
@@ -117,5 +117,5 @@ STUDY = Study(
     question="How well are attention kernels predicted on rows, kernels and GPUs that were not seen?",
     paper="measurements of 26 public sources; SynPerf (2601.14910), KernelSight-LM (2606.28565), Sim-FA (2605.00555)",
     analyze=analyze,
-    analyze_data=analyze,
+    analyze_data=lambda path, say: analyze(say, path),
 )

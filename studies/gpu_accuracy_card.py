@@ -31,23 +31,24 @@ def make_card(
 
 def _split_claims(scores: pd.DataFrame) -> Iterator[Claim]:
     for split, part in scores.groupby("split", sort=False):
-        table = part.set_index("predictor")
-        rivals = table.reindex([name for name in _RIVALS if name in table.index])
-        best = rivals["mean_abs_ln"].idxmin()
-        others = ", ".join(f"{name} {value:.1%}" for name, value in table["mape"].items() if name != _OURS)
+        table = {row["predictor"]: row for row in part.to_dict("records")}
+        ours = table[_OURS]
+        rivals = {name: float(table[name]["mean_abs_ln"]) for name in _RIVALS if name in table}
+        best = min(rivals, key=rivals.__getitem__)
+        others = ", ".join(f"{name} {row['mape']:.1%}" for name, row in table.items() if name != _OURS)
         yield Claim(
-            f"mean relative error, {split}",
+            f"mean relative error, {split!s}",
             None,
-            float(table.loc[_OURS, "mape"]),
+            float(ours["mape"]),
             0.0,
-            f"{int(table.loc[_OURS, 'rows'])} rows held out; {others}",
+            f"{ours['rows']} rows held out; {others}",
             "measured rows, constants refitted without what is held out",
         )
         if split in _EXTRAPOLATION:
             yield Claim(
-                f"our mean |ln| error over that of the best of rooflines, nearest row and trees, {split}",
+                f"our mean |ln| error over that of the best of rooflines, nearest row and trees, {split!s}",
                 None,
-                float(table.loc[_OURS, "mean_abs_ln"] / rivals.loc[best, "mean_abs_ln"]),
+                float(ours["mean_abs_ln"]) / rivals[best],
                 0.0,
                 f"the best is {best}; below 1 ours extrapolates better",
                 "as above",
@@ -56,7 +57,7 @@ def _split_claims(scores: pd.DataFrame) -> Iterator[Claim]:
             yield Claim(
                 "share of rows inside the 80 % interval, random half",
                 0.8,
-                float(table.loc[_OURS, "coverage"]),
+                float(ours["coverage"]),
                 0.0625,
                 "nominal share; 75 to 85 % is what is asked",
                 "as above",

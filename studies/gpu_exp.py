@@ -57,7 +57,7 @@ def _problem(row: dict[str, str], length: int) -> Problem:
         kv_len=length,
         head_dim=int(row["head_dim"]),
         v_head_dim=int(row["head_dim_v"]),
-        pass_=row["pass"],
+        pass_="bwd" if row["pass"] == "bwd" else "fwd",
         causal=row["causal"] == "1",
         dtype=row["dtype"],
         kv_dtype=row["dtype"],
