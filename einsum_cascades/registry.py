@@ -1,8 +1,9 @@
-"""The library by folder: a cascade, architecture, mapping, workload or study is a file, its name the file's stem.
+"""The library by folder: a cascade, architecture, mapping, workload, model or study is a file, its name its stem.
 
 Nothing is imported and nothing parsed: a folder is scanned, and the one-line summary is found by looking at the
 text. A user's own folders come before the shipped ones; they may hold files side by side or in folders called
 `cascades`, `archs`, `kernels`, `mappings`, `workloads`, and what a YAML file is shows in its top-level keys.
+`cascades`, `archs`, `mappings`, `models`, `workloads`, and what a YAML file is shows in its top-level keys.
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ KINDS: dict[str, Kind] = {
     "archs": Kind("architecture", "arch_specs", "", ".yaml", ("parts", "kind")),
     "workloads": Kind("workload", "simulator", "workloads", ".yaml", ("extents",)),
     "kernels": Kind("kernel schedule", "simulator", "targets/gpu/kernels", ".yaml", ("kernel",)),
+    "models": Kind("model", "simulator", "models", ".yaml", ("layers",)),
     "mappings": Kind("mapping", "simulator", "mappings", ".yaml", ("groups", "like")),
     "studies": Kind("study", "studies", "", ".py", ("STUDY",)),
 }
-_USER_FOLDERS = ("", "cascades", "archs", "workloads", "kernels", "mappings")
+_USER_FOLDERS = ("", "cascades", "archs", "workloads", "kernels", "models", "mappings")
 _ENVIRONMENT = "ATTNSIM_PATH"
 _HEAD = 1 << 20  # what is looked at of a file: a summary and a top-level key stand far before this
 

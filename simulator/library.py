@@ -15,6 +15,8 @@ from einsum_cascades.registry import entries, locate
 from simulator.design import Design
 from simulator.mapping_reader import Template, read_mapping_file
 from simulator.plan import plan
+from simulator.transformer import Model
+from simulator.transformer_reader import read_model_file
 from simulator.workload import Preset, Workload
 from simulator.workload_reader import read_workload_file
 
@@ -24,6 +26,7 @@ __all__ = [
     "load_cascade",
     "load_machine",
     "load_mapping",
+    "load_model",
     "load_workload",
     "make_design",
     "own_template",
@@ -64,6 +67,15 @@ def load_mapping(name: str | Path, search: Search = ()) -> Template:
     'attention_1pass'
     """
     return read_mapping_file(locate("mappings", name, search), lambda like: locate("mappings", like, search))
+
+
+def load_model(name: str | Path, search: Search = ()) -> Model:
+    """Return the transformer that a library name or a path means; a hub's `config.json` is one.
+
+    >>> load_model("qwen3_8b").kv_bytes_per_token
+    147456.0
+    """
+    return read_model_file(locate("models", name, search))
 
 
 def load_workload(name: str | Path, search: Search = ()) -> Preset:

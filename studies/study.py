@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,12 @@ class Study:
 
 
 def load_study(name: str) -> Study:
-    """Return the study that a name means; StudyError with a suggestion when there is none."""
+    """Return the study that a name means, or a file of one's own with a `STUDY`, which is run as Python.
+
+    Raises StudyError with a suggestion when there is none.
+    """
+    if name.endswith(".py"):
+        return _load_file(Path(name))
     known = [entry.name for entry in entries("studies")]
     for entry in known:
         if entry.lower() == name.lower():
@@ -84,6 +90,19 @@ def load_study(name: str) -> Study:
             return study
     hint = suggest(name, known) or f"studies are {', '.join(known)}"
     raise StudyError(f"unknown study '{name}'; {hint}")
+
+
+def _load_file(path: Path) -> Study:
+    """Import a file by its path and return its `STUDY`."""
+    spec = spec_from_file_location(path.stem, path) if path.is_file() else None
+    if spec is None or spec.loader is None:
+        raise StudyError(f"{path}: no such file")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    study = getattr(module, "STUDY", None)
+    if not isinstance(study, Study):
+        raise StudyError(f"{path}: has no STUDY; 'attnsim new study NAME' makes a file that has")
+    return study
 
 
 def write_result(result: Result, folder: Path) -> list[Path]:

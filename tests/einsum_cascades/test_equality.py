@@ -10,7 +10,7 @@ from einsum_cascades.equality import compare_with_cascade, compare_with_referenc
 from einsum_cascades.interpret import evaluate, run
 from einsum_cascades.ir import Cascade
 from einsum_cascades.parser import parse, parse_file
-from einsum_cascades.references import softmax_attention
+from einsum_cascades.references.attention import softmax_attention
 from einsum_cascades.registry import entries, locate
 
 NAMES = [e.name for e in entries("cascades")]
