@@ -6,6 +6,7 @@ Two cascades are compared without rounding where that is possible: with whole nu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +15,16 @@ from numpy.typing import NDArray
 
 from einsum_cascades.diagnostics import Problem, SpecError
 from einsum_cascades.exact import FIELD, PRIME, NotExact
-from einsum_cascades.extents import resolve_extents
-from einsum_cascades.interpret import evaluate, run
-from einsum_cascades.ir import Cascade
+from einsum_cascades.extents import find_number, resolve_extents
+from einsum_cascades.interpret import evaluate, limit_of, run
+from einsum_cascades.ir import Cascade, Symbol
 from einsum_cascades.references import find_reference
 
-__all__ = ["Equality", "compare_with_cascade", "compare_with_reference", "draw_extents"]
+__all__ = ["Equality", "compare_with_cascade", "compare_with_reference", "draw_extents", "draw_inputs"]
 
 Array = NDArray[Any]
 TOLERANCE = 1e-9
+_TRIES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,19 @@ class Equality:
 def draw_extents(cascade: Cascade, seed: int) -> dict[str, int]:
     """Return small extents that fit the declared products, with at least three tiles of a partitioned rank.
 
-    With one tile a recurrence runs once and its corrections not at all, so that a wrong one would pass.
+    With one tile a recurrence runs once and its corrections not at all, so that a wrong one would pass. Raises
+    SpecError when no draw has what the cascade needs.
     """
     rng = np.random.default_rng(seed)
+    for _ in range(_TRIES):
+        try:
+            return _draw_extents(cascade, rng)
+        except SpecError as unmet:
+            problem = unmet
+    raise problem
+
+
+def _draw_extents(cascade: Cascade, rng: np.random.Generator) -> dict[str, int]:
     made = {e.name for e in cascade.extents if e.factors}
     outer = {e.factors[0] for e in cascade.extents if len(e.factors) > 1} | set(cascade.iterative)
     drawn = {
@@ -51,12 +63,24 @@ def draw_extents(cascade: Cascade, seed: int) -> dict[str, int]:
         for e in cascade.extents
         if e.name not in made
     }
+    for condition in cascade.needs:  # what equals an expression of the others is not left to chance
+        if isinstance(condition.left, Symbol) and condition.relation == "==" and condition.left.name in drawn:
+            with suppress(KeyError):
+                drawn[condition.left.name] = int(find_number(condition.right, drawn))
     return resolve_extents(cascade, drawn)
 
 
-def _draw_inputs(cascade: Cascade, extents: Mapping[str, int], seed: int) -> dict[str, Array]:
+def draw_inputs(cascade: Cascade, extents: Mapping[str, int], seed: int, *, whole: bool = False) -> dict[str, Array]:
+    """Return random inputs: normal values, or `whole` ones in -5..5; coordinates where the text says so."""
     rng = np.random.default_rng(seed)
-    return {t.name: rng.normal(size=[extents[r] for r in t.ranks]) for t in cascade.inputs}
+    found = {}
+    for tensor in cascade.inputs:
+        shape = [extents[r] for r in tensor.ranks]
+        if tensor.within is not None:
+            found[tensor.name] = rng.integers(0, limit_of(tensor, extents), size=shape).astype(float)
+        else:
+            found[tensor.name] = rng.integers(-5, 6, size=shape).astype(float) if whole else rng.normal(size=shape)
+    return found
 
 
 def compare_with_reference(
@@ -74,7 +98,7 @@ def compare_with_reference(
     shapes = [resolve_extents(cascade, shape, ragged=True) for shape in shapes]
     errors = []
     for seed, shape in enumerate(shapes):
-        inputs = _draw_inputs(cascade, shape, seed)
+        inputs = draw_inputs(cascade, shape, seed)
         try:
             expected = formula(inputs, shape)
         except KeyError as missing:
@@ -108,14 +132,13 @@ def _own(cascade: Cascade, shape: Mapping[str, int]) -> dict[str, int]:
 
 
 def _compare_floats(first: Cascade, second: Cascade, shape: Mapping[str, int], seed: int) -> float:
-    inputs = _draw_inputs(first, shape, seed)
+    inputs = draw_inputs(first, shape, seed)
     found, expected = (run(c, inputs, _own(c, shape)) for c in (first, second))
     return _error(found, expected, first.name)
 
 
 def _compare_exactly(first: Cascade, second: Cascade, shape: Mapping[str, int], seed: int) -> float:
-    rng = np.random.default_rng(seed)
-    inputs = {t.name: rng.integers(-5, 6, size=[shape[r] for r in t.ranks]) for t in first.inputs}
+    inputs = draw_inputs(first, shape, seed, whole=True)
     found, expected = (evaluate(c, inputs, _own(c, shape), arithmetic=FIELD) for c in (first, second))
     names = [t.name for t in first.outputs]
     return max(float(np.mean(found[n]["residue"] != expected[n]["residue"])) for n in names)
@@ -149,7 +172,8 @@ def _error(found: Mapping[str, Array], expected: Mapping[str, Array], name: str)
     errors = []
     for key, value in found.items():
         scale = max(1.0, float(np.abs(expected[key]).max(initial=0.0)))
-        errors.append(float(np.abs(value - expected[key]).max(initial=0.0)) / scale)
+        error = float(np.abs(value - expected[key]).max(initial=0.0)) / scale
+        errors.append(error if np.isfinite(error) else np.inf)  # what is no number equals nothing
     return max(errors)
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any, Literal
 
 import numpy as np
 
@@ -72,14 +73,21 @@ class Found:
     cost: Bound
 
 
+Kind = Literal["unrollings", "frames", "orders", "corner", "bindings"]
+
+
 @dataclass(order=True)
 class _Node:
-    """A set of designs: what comes first is taken first, `key` is what none of them is below."""
+    """A set of designs: what comes first is taken first, `key` is what none of them is below.
+
+    `kind` and `given` say how it is taken apart: plain values, so that a search can be kept and gone on with.
+    """
 
     first: Key
     number: int
     key: Key = field(compare=False)
-    expand: Callable[[], Iterator[_Node | Scores]] = field(compare=False)
+    kind: Kind = field(compare=False)
+    given: tuple[Any, ...] = field(compare=False)
 
 
 def group_binding(choice: Choice) -> tuple[FusionGroup, dict[str, dict[str, tuple[str, ...]]]]:
@@ -113,7 +121,6 @@ class GroupSearch:
         self.group = group
         self.tally = tally
         self._objective_name = objective
-        self.objective = OBJECTIVES[objective]
         self.tables = Tables(setting, group)
         self.bounds = GroupBounds(self.tables)
         self.best: Found | None = None
@@ -121,13 +128,18 @@ class GroupSearch:
         self.cutoff: Key | None = None
         self.span_done = False
         self.scored = 0
-        self._serial = itertools.count()
+        self._serial = 0
         self._heap: list[_Node] = []
-        self._seen: set[int] = set()
+        self._seen: set[tuple[object, ...]] = set()
         least = self.bounds.least()
         self.root = self.objective(least)
         if all(x < float("inf") for x in self.root):
-            heapq.heappush(self._heap, self._node(least, self._unrollings))
+            heapq.heappush(self._heap, self._node(least, "unrollings", ()))
+
+    @property
+    def objective(self) -> Callable[[Bound], Key]:
+        """What makes a key of a cost."""
+        return OBJECTIVES[self._objective_name]
 
     @property
     def best_key(self) -> Key | None:
@@ -162,7 +174,7 @@ class GroupSearch:
             if self.limit is not None and not _below(node.key, self.limit):
                 self.tally.add("pruned")
                 continue
-            for item in node.expand():
+            for item in self._expand(node):
                 if isinstance(item, Scores):
                     self._evaluate(item)
                 elif self.limit is None or _below(item.key, self.limit):
@@ -170,12 +182,25 @@ class GroupSearch:
                 else:
                     self.tally.add("pruned")
 
-    def _node(
-        self, bound: Bound, expand: Callable[[], Iterator[_Node | Scores]], rank: int = 0, *, dive: bool = False
-    ) -> _Node:
-        """Return a node; among nodes of equal objective those that `dive` come first, then those of lower `rank`."""
+    def _node(self, bound: Bound, kind: Kind, given: tuple[Any, ...], rank: int = 0) -> _Node:
+        """Return a node; among nodes of equal objective corners come first, then those of lower `rank`."""
         key = self.objective(bound)
-        return _Node((float(f"{key[0]:.12g}"), not dive, rank, *key[1:]), next(self._serial), key, expand)
+        self._serial += 1
+        return _Node((float(f"{key[0]:.12g}"), kind != "corner", rank, *key[1:]), self._serial, key, kind, given)
+
+    def _expand(self, node: _Node) -> Iterator[_Node | Scores]:
+        """Take a node apart."""
+        match node.kind:
+            case "unrollings":
+                return self._unrollings()
+            case "frames":
+                return self._frames(*node.given)
+            case "orders":
+                return self._orders(*node.given)
+            case "corner":
+                return self._bind(*node.given)
+            case "bindings":
+                return self._bound(*node.given)
 
     # Where bounds are equal, designs are taken by the sum of three ranks: how much work the unrolling makes, how much
     # traffic the frame, how unusual the order; so that few steps see some of everything.
@@ -187,7 +212,7 @@ class GroupSearch:
         self.tally.add("unrollings", len(chosen))
         for rank, each in enumerate(sorted(chosen, key=self.bounds.work)):
             bound = self.bounds.least(each)
-            yield self._node(bound, lambda each=each, rank=rank: self._frames(each, rank), rank)  # type: ignore[misc]
+            yield self._node(bound, "frames", (each, rank), rank)
 
     def _frames(self, chosen: Mapping[str, tuple[str, ...]], rank: int) -> Iterator[_Node]:
         frames = [(self.bounds.least(chosen, frame), frame) for frame in self.group.frames(self.setting.extents)]
@@ -198,7 +223,7 @@ class GroupSearch:
     def _order_node(
         self, where: tuple[Mapping[str, tuple[str, ...]], Frame], bound: Bound, rank: int, unusual: int
     ) -> _Node:
-        return self._node(bound, lambda: self._orders(where, bound, rank, unusual), rank + unusual)
+        return self._node(bound, "orders", (where, bound, rank, unusual), rank + unusual)
 
     def _orders(
         self, where: tuple[Mapping[str, tuple[str, ...]], Frame], bound: Bound, rank: int, unusual: int
@@ -212,8 +237,7 @@ class GroupSearch:
             layers = {part: Layer(order, names[i]) for (part, order), i in zip(chosen.items(), picked, strict=True)}
             corner = Corner(self.group, frame, layers)
             if self._is_new(corner):
-                bind_corner = lambda corner=corner: self._bind(corner, rank + unusual)  # noqa: E731
-                yield self._node(bound, bind_corner, rank + unusual, dive=True)
+                yield self._node(bound, "corner", (corner, rank + unusual), rank + unusual)
         if unusual < (len(names) - 1) * len(chosen):
             yield self._order_node(where, bound, rank, unusual + 1)
 
@@ -224,7 +248,7 @@ class GroupSearch:
             for part in self.tables.able[name]:
                 placed = self.tables.placed(corner.frame, name, part, corner.layers[part.name])
                 nests.append(placed.nest if placed else None)
-        key = hash((corner.frame, *(layer.unrolling for layer in corner.layers.values()), *nests))
+        key = (corner.frame, *(layer.unrolling for layer in corner.layers.values()), *nests)
         if key in self._seen:
             return False
         self._seen.add(key)
@@ -241,7 +265,7 @@ class GroupSearch:
         """Score the first of some bindings if it may win, and yield a node for the rest of them."""
         rest = bindings.rest
         if rest is not None:
-            yield self._node(rest.bound, lambda: self._bound(rest, rank + 1), rank + 1)
+            yield self._node(rest.bound, "bindings", (rest, rank + 1), rank + 1)
         bounded = bound_binding(self.tables, bindings)
         if bounded is not None and not self.hopeless(bounded.bound):
             yield from self._score(bounded)

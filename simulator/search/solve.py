@@ -99,6 +99,10 @@ class Tables:
         self._placed: dict[tuple[Frame, str, str, Layer], Placed | None] = {}
         self._ways: dict[tuple[object, ...], list[Residence]] = {}
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return what is kept of the tables: all but what can be made again."""
+        return self.__dict__ | {"_placed": {}, "_ways": {}}
+
     def placed(self, frame: Frame, einsum: str, part: Compute, layer: Layer) -> Placed | None:
         """Return an Einsum on a part in a frame."""
         key = (frame, einsum, part.name, layer)

@@ -1,183 +1,101 @@
-"""Constants of families from measured rows: a direct search for the least mean error of the logarithm, on a stated split."""
+"""What a block of an attention kernel keeps on its SM, and whether the card has room for it."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
 
-import numpy as np
+from arch_specs.gpu import Gpu
+from einsum_cascades.diagnostics import MappingError
 
-from simulator.targets.gpu import columns as c
-from simulator.targets.gpu.calibration import CONSTANTS, Calibration, Family
-from simulator.targets.gpu.explain import REGIMES
-from simulator.targets.gpu.regimes import classify_columns
-from simulator.targets.gpu.rows import Plan, plan_rows, run_plan
-from simulator.targets.gpu.setup import prepare
+__all__ = ["Block", "Footprint", "check_tile", "measure_block"]
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["Fit", "fit_calibration", "hash_rows", "search", "split_shapes"]
-
-# Where the search starts, and the range in which a constant has a physical meaning.
-_START: dict[str, tuple[float, float, float]] = {
-    "overlap": (1.6, 1.0, 8.0),
-    "per_tile": (4000.0, 1.0, 60000.0),
-    "launch_s": (5e-6, 2e-7, 1e-4),
-    "dram_share": (0.8, 0.2, 1.0),
-    "block_s": (2e-6, 1e-7, 2e-5),
-    "chain_cycles": (4500.0, 100.0, 40000.0),
-}
-_FEWEST_ROWS = 8
-_NOMINAL = 0.8
+# Instruction sets: the most 32-bit registers of a thread (CUDA C++ Programming Guide; CDNA 3 ISA, section 3.6).
+_MOST_REGISTERS = {"nvidia": 255, "amd": 512}
+# CUDA C++ Programming Guide: of the shared memory of an SM, 1 KiB is reserved for each resident block.
+_RESERVED_BYTES = {"nvidia": 1024, "amd": 0}
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """A calibration, and for each row whether it was fitted on."""
+class Block:
+    """A tile of `q_rows` x `kv_columns` scores as a block holds it; elements of operands have `bits` bits.
 
-    calibration: Calibration
-    trained: np.ndarray
-
-
-def fit_calibration(
-    frame: pd.DataFrame, base: Calibration, trained: np.ndarray, split: str, families: Sequence[str] | None = None
-) -> Fit:
-    """Return `base` with the constants of every family that has rows fitted anew on those that are `trained`.
-
-    `frame` is as for `predict_rows`, with `time_ms`; errors and intervals are of the rows held out. A family with few
-    rows keeps what `base` has. `split` says in words which rows were held out.
+    Forward, the Q rows stay and `stages` pairs of K and V tiles are in shared memory at a time (1.5: three tiles in a
+    common ring); backward, the K and V columns stay and `stages` pairs of Q and dO tiles pass. Accumulators are fp32,
+    in the registers of `threads` threads or in tensor memory. `resident` blocks live on an SM.
     """
-    plan = plan_rows(frame)
-    measured = frame["time_ms"].to_numpy(dtype=np.float64) * 1e-3
-    names = np.append(plan.families, "")[plan.first]
-    fitted: dict[str, Family] = dict(base.families)
-    for name in sorted(set(names) - {""}) if families is None else families:
-        rows = np.flatnonzero(names == name)
-        if (trained[rows]).sum() >= _FEWEST_ROWS:
-            fitted[name] = _fit_family(plan, rows, measured, trained, base, name)
-    about = {
-        "rows": str(int(trained.sum())), "held_out": str(int((~trained).sum())), "sha256": hash_rows(frame),
-        "split": split,
-    }  # fmt: skip
-    return Fit(replace(base, families=fitted, fitted=about), trained)
+
+    q_rows: int
+    kv_columns: int
+    head_dim: int
+    head_dim_v: int
+    bits: int = 16
+    stages: float = 1
+    resident: int = 1
+    threads: int = 128
+    accumulators: Literal["registers", "tensor"] = "registers"
+    backward: bool = False
 
 
-def split_shapes(frame: pd.DataFrame, share: float = 0.5, seed: int = 0) -> np.ndarray:
-    """Return which rows to fit on: `share` of the shapes, so that no held-out row has its shape among the fitted."""
-    names = ["pass", "batch", "heads_q", "heads_kv", "head_dim", "seq_q", "seq_kv"]
-    text = frame[[name for name in names if name in frame]].astype(str).agg(",".join, axis=1)
-    drawn = [int(hashlib.sha256(f"{seed}:{one}".encode()).hexdigest()[:8], 16) / 2**32 for one in text]
-    return np.array(drawn) < share
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Bytes that one block holds: operands in shared memory, accumulators in registers or tensor memory."""
+
+    smem_bytes: int
+    tmem_bytes: int
+    register_bytes: int
 
 
-def hash_rows(frame: pd.DataFrame) -> str:
-    """Return a hash of the rows, of what is read of them alone."""
-    names = [name for name in ("gpu", "kernel", "op", "pass", "dtype", "kv_dtype", "causal", "batch", "heads_q",
-             "heads_kv", "head_dim", "head_dim_v", "seq_q", "seq_kv", "window", "timing", "time_ms") if name in frame]  # fmt: skip
-    return hashlib.sha256(frame[names].to_csv(index=False).encode()).hexdigest()
+def measure_block(block: Block) -> Footprint:
+    """Return the bytes that a block holds.
 
-
-def _fit_family(
-    plan: Plan, rows: np.ndarray, measured: np.ndarray, trained: np.ndarray, base: Calibration, name: str
-) -> Family:
-    used = sorted({*plan.first[rows], *plan.second[rows]} - {-1})
-    schedule = next(
-        plan.setups[i][1].schedule(plan.setups[i][0].pass_)
-        for i in used
-        if plan.setups[i][1].schedule(plan.setups[i][0].pass_).family == name
-    )
-    form = schedule.form
-    part = _part(plan, rows, used)
-    train, seconds = trained[rows], measured[rows]
-    fit_plan = _part(plan, rows[train], used)
-
-    def outcome(of: Plan, constants: Mapping[str, float]) -> np.ndarray:
-        trial = Family(form, constants, 0, 0.0, 0.0, {"all": (1.0, 1.0)})
-        numbers = replace(base, families={**base.families, name: trial})
-        table = np.array([prepare(*setup, numbers, "T2") for setup in of.setups])
-        return run_plan(of, table)
-
-    def loss(constants: Mapping[str, float]) -> float:
-        ratio = outcome(fit_plan, constants)[:, c.LATENCY] / seconds[train]
-        return float(np.mean(np.abs(np.log(ratio))))
-
-    best = search(loss, tuple(CONSTANTS[form]))
-    best = {key: float(f"{value:.4g}") for key, value in best.items()}
-    out = outcome(part, best)
-    ratio = out[:, c.LATENCY] / seconds
-    test = ~train if (~train).sum() >= _FEWEST_ROWS else train
-    error = np.abs(ratio - 1)
-    return Family(
-        form, best, int(train.sum()), float(f"{error[train].mean():.4g}"), float(f"{error[test].mean():.4g}"),
-        _intervals(ratio[test], classify_columns(out[test])),
-    )  # fmt: skip
-
-
-def _part(plan: Plan, rows: np.ndarray, used: Sequence[int]) -> Plan:
-    """Return some rows of a plan with the setups that they use."""
-    place = np.full(len(plan.setups) + 1, -1)
-    place[list(used)] = np.arange(len(used))
-    return Plan(
-        plan.shapes[rows],
-        tuple(plan.setups[i] for i in used),
-        place[plan.first[rows]],
-        place[plan.second[rows]],
-        plan.why[rows],
-    )
-
-
-def _intervals(ratio: np.ndarray, regime: np.ndarray) -> dict[str, tuple[float, float]]:
-    """Return the factors on an estimate between which 80 % of the rows lie, of all and of each regime with enough."""
-    tail = 50 * (1 - _NOMINAL)
-    found = {}
-    for name, rows in {"all": slice(None), **{r: regime == i for i, r in enumerate(REGIMES)}}.items():
-        values = 1 / ratio[rows]
-        if name == "all" or len(values) >= 30:
-            low, high = np.percentile(values, [tail, 100 - tail])
-            found[name] = (float(f"{low:.4g}"), float(f"{high:.4g}"))
-    return found
-
-
-def search(loss: Callable[[Mapping[str, float]], float], names: Sequence[str], rounds: int = 70) -> dict[str, float]:
-    """Return the constants with the least loss by Nelder and Mead's simplex on their logarithms, kept in range.
-
-    >>> found = search(lambda x: abs(x["launch_s"] - 3e-6) * 1e6, ["launch_s"])
-    >>> round(found["launch_s"] * 1e6, 1)
-    3.0
+    >>> measure_block(Block(128, 176, 128, 128, stages=2, threads=256))
+    Footprint(smem_bytes=212992, tmem_bytes=0, register_bytes=155648)
     """
-    lows, highs = (np.log([_START[name][i] for name in names]) for i in (1, 2))
-    start = np.log([_START[name][0] for name in names])
+    scores, dims = block.q_rows * block.kv_columns, block.head_dim + block.head_dim_v
+    tensor = block.accumulators == "tensor"
+    if block.backward:
+        # dS, and P unless it stays in tensor memory, are operands of the products that follow.
+        elements = block.kv_columns * dims + block.stages * block.q_rows * dims + scores * (1 if tensor else 2)
+        sums = 2 * scores + block.kv_columns * dims
+    else:
+        elements = block.q_rows * block.head_dim + block.stages * block.kv_columns * dims
+        sums = scores + block.q_rows * block.head_dim_v
+    return Footprint(ceil(elements * block.bits / 8), 4 * sums if tensor else 0, 0 if tensor else 4 * sums)
 
-    def at(x: np.ndarray) -> dict[str, float]:
-        return dict(zip(names, np.exp(np.clip(x, lows, highs)).tolist(), strict=True))
 
-    def value(x: np.ndarray) -> float:
-        outside = np.maximum(0, lows - x) + np.maximum(0, x - highs)
-        return loss(at(x)) + float(outside.sum())
+def check_tile(gpu: Gpu, block: Block, what: str = "the tile") -> Footprint:
+    """Return what a block holds; MappingError, with everything that does not fit and by how much, where it has no room.
 
-    points = [start, *(start + 0.5 * np.eye(len(names))[i] for i in range(len(names)))]
-    values = [value(x) for x in points]
-    for _ in range(rounds):
-        order = np.argsort(values, kind="stable")
-        points, values = [points[i] for i in order], [values[i] for i in order]
-        centre = np.mean(points[:-1], axis=0)
-        away = centre - points[-1]
-        trial = centre + away
-        score = value(trial)
-        if score < values[0]:
-            far = centre + 2 * away
-            points[-1], values[-1] = min(((trial, score), (far, value(far))), key=lambda pair: pair[1])
-        elif score < values[-2]:
-            points[-1], values[-1] = trial, score
-        else:
-            near = centre - 0.5 * away
-            score = value(near)
-            if score < values[-1]:
-                points[-1], values[-1] = near, score
-            else:
-                points = [points[0], *((points[0] + x) / 2 for x in points[1:])]
-                values = [values[0], *(value(x) for x in points[1:])]
-    return at(points[int(np.argmin(values))])
+    `what` names the kernel and its tile in the message.
+
+    >>> from arch_specs.load_gpu import load_gpu
+    >>> check_tile(load_gpu("h100_sxm"), Block(128, 128, 128, 128, stages=2, threads=256)).smem_bytes
+    163840
+    """
+    held = measure_block(block)
+    problems = []
+    if held.smem_bytes > gpu.block_smem_bytes:
+        problems.append(_over("of shared memory", held.smem_bytes, gpu.block_smem_bytes, "a block may have"))
+    elif (total := block.resident * (held.smem_bytes + _RESERVED_BYTES[gpu.vendor])) > gpu.smem_bytes:
+        problems.append(_over(f"of shared memory in {block.resident} blocks", total, gpu.smem_bytes, "an SM has"))
+    if held.tmem_bytes and not gpu.tmem_bytes:
+        problems.append("its accumulators are in tensor memory, which this card lacks")
+    elif block.resident * held.tmem_bytes > gpu.tmem_bytes:
+        total = block.resident * held.tmem_bytes
+        problems.append(_over("of tensor memory", total, gpu.tmem_bytes, "an SM has"))
+    each, most = held.register_bytes / 4 / block.threads, _MOST_REGISTERS[gpu.vendor]
+    if each > most:
+        problems.append(f"{each:,.0f} accumulators for each of {block.threads} threads: a thread has {most} registers")
+    if (total := block.resident * held.register_bytes) > gpu.rf_bytes:
+        problems.append(_over(f"of accumulators in {block.resident} blocks", total, gpu.rf_bytes, "registers of an SM"))
+    if problems:
+        shape = f"{block.q_rows} x {block.kv_columns} at head dim {block.head_dim}"
+        shape += f"/{block.head_dim_v}" if block.head_dim_v != block.head_dim else ""
+        raise MappingError(f"{what} ({shape}, {block.bits} bit) does not fit {gpu.name}: " + "; ".join(problems))
+    return held
+
+
+def _over(what: str, need: int, room: int, whose: str) -> str:
+    return f"{need / 1024:,.1f} KiB {what}, {(need - room) / 1024:,.1f} KiB more than {whose} ({room / 1024:,.0f} KiB)"

@@ -141,6 +141,8 @@ def timing_mode(text: str) -> str:
     >>> timing_mode("burst_cupti"), timing_mode("profiler"), timing_mode("sustained_locked")
     ('burst', 'burst', 'locked')
     """
+    if text == "burst_event":
+        return "eager"
     if text.startswith(("burst", "profiler", "cupti")):
         return "burst"
     if text in ("locked", "sustained_locked"):

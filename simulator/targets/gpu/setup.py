@@ -104,7 +104,7 @@ def _set_card(s: list[float], variant: Variant, gpu: Gpu, numbers: Calibration, 
 
 def _ceiling(timing: str, gpu: Gpu, numbers: Calibration, level: str) -> float:
     """Return the share of the rated tensor throughput that a matrix product reaches in a timing mode."""
-    if timing in ("burst", "eager", "locked", "cudagraph"):
+    if timing in ("burst", "eager", "locked"):
         return 1.0
     per_watt = rate(gpu, "bf16", "async") * gpu.sm_count * gpu.clock_rated_hz / gpu.tdp_w
     held = numbers.number(f"flop_per_joule_{gpu.family}")
@@ -113,7 +113,8 @@ def _ceiling(timing: str, gpu: Gpu, numbers: Calibration, level: str) -> float:
     steady = measured.get("sustained", generic)
     if timing == "sustained_1s":
         return measured.get("sustained_1s", steady * numbers.number("one_second"))
-    return steady
+    # Short replays begin cool: the clock has not come down all the way.
+    return float(steady ** numbers.number("graph_exponent")) if timing == "cudagraph" else steady
 
 
 def _set_tiles(s: list[float], variant: Variant, kernel: Kernel, gpu: Gpu, numbers: Calibration) -> None:
@@ -252,7 +253,8 @@ def _set_constants(
         if schedule.scheduler != "in_order":
             s[c.PER_TILE] *= numbers.number("persistent")
         if variant.timing == "eager":
-            s[c.LAUNCH] = max(s[c.LAUNCH], numbers.number("host_s"))
+            host = numbers.number("autograd_s" if variant.pass_ == "bwd" else "host_s")
+            s[c.LAUNCH] = max(s[c.LAUNCH], host / s[c.LAUNCHES])
         return
     found = family.constants if family else {}
     s[c.LAUNCH] = found.get("launch_s", numbers.number("decode_launch_s"))
