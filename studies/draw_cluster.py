@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from simulator.timeline import Bar, Timeline
 from studies.style import COLOURS, new_figure, short_extent
@@ -20,6 +21,7 @@ __all__ = ["draw_bandwidth", "draw_cost", "draw_cut_map", "draw_decode"]
 _BATCH = (COLOURS[3], COLOURS[1], COLOURS[5], COLOURS[6], COLOURS[2])
 _WINNER = tuple(COLOURS[k] for k in (1, 3, 5, 6, 4, 2, 7))
 _LABELS = {"tokens_per_s_per_usd_h": "tokens/s for a dollar an hour", "tokens_per_s": "tokens/s"}
+_ROUND = (200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
 _NARROW = 0.022  # a bar below this share of the width has no room for its label
 
 
@@ -65,10 +67,13 @@ def _draw_bar(ax: Axes, bar: Bar, row: int, frame: tuple[float, float, float]) -
         return
     number = _batch(bar.task)
     colour = _BATCH[number % len(_BATCH)] if number >= 0 else COLOURS[0]
+    edge = "white" if length > width / 200 else colour
     # Half a row for each of two replicas.
     low = row - 0.4 + 0.4 * (bar.lane % 2)
     height = 0.4 if bar.lane else 0.8
-    ax.broken_barh([(left, length)], (row - 0.4 if not bar.lane else low, height), color=colour, edgecolor="white")
+    ax.broken_barh(
+        [(left, length)], (row - 0.4 if not bar.lane else low, height), facecolor=colour, edgecolor=edge, linewidth=0.6
+    )
     shown = min(left + length, width) - max(left, 0.0)
     if shown > _NARROW * width:
         name = bar.task.rsplit(" ", maxsplit=1)[0].removesuffix(" for")
@@ -94,8 +99,8 @@ def draw_cut_map(best: pd.DataFrame, axes: tuple[str, str], by: str) -> Figure:
         margin = others[0] if others else 1.0
         ax.text(x, y, "alone" if margin >= 1 else f"{margin:.0%}", ha="center", va="center", fontsize=7)
     ax.imshow(picture, origin="lower", aspect="auto", alpha=0.75)
-    ax.set_xticks(range(len(columns)), [_short(v) for v in columns])
-    ax.set_yticks(range(len(rows)), [_short(v) for v in rows])
+    ax.set_xticks(range(len(columns)), [_short(float(v)) for v in columns])
+    ax.set_yticks(range(len(rows)), [_short(float(v)) for v in rows])
     ax.set(xlabel=axes[0], ylabel=axes[1])
     ax.set_title(f"Most {_LABELS.get(by, by)}; by how much the next best is less", fontsize=10, loc="left")
     won = [name for name in names if (best.best == name).any()]
@@ -113,7 +118,9 @@ def draw_bandwidth(tables: Mapping[str, pd.DataFrame], marks: Mapping[str, float
 
     `marks` are bandwidths by name; each is drawn as a line of its own.
     """
-    figure, axes = new_figure(len(tables), "GB/s at which messages add 20 % to a layer", width=12.5, height=4.6)
+    figure, axes = new_figure(
+        len(tables), "GB/s of all NICs together at which messages add 20 % to a layer", width=12.5, height=4.6
+    )
     for ax, (title, table) in zip(axes, tables.items(), strict=True):
         grid = table.pivot_table(index="batch", columns="context", values="link_bytes_per_s_needed") / 1e9
         x, y = np.meshgrid(grid.columns, grid.index)
@@ -126,7 +133,7 @@ def draw_bandwidth(tables: Mapping[str, pd.DataFrame], marks: Mapping[str, float
                 ax.clabel(line, fmt=name, fontsize=8)
         ax.set_xscale("log", base=2)
         ax.set(xlabel="context", title=title, xticks=list(grid.columns)[::8])
-        ax.set_xticklabels([_short(v) for v in list(grid.columns)[::8]])
+        ax.set_xticklabels([_short(round(float(v))) for v in list(grid.columns)[::8]])
         ax.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes[0].set_ylabel("requests in a batch")
     return figure
@@ -134,12 +141,10 @@ def draw_bandwidth(tables: Mapping[str, pd.DataFrame], marks: Mapping[str, float
 
 def draw_cost(bands: pd.DataFrame, prices: tuple[float, float]) -> Figure:
     """Return dollars for a million tokens over tokens/s by set-up, from the lowest to the highest price of an H100."""
-    figure, axes = new_figure(
-        len(bands.model.unique()),
-        "Dollars for a million tokens; bars span the price of an H100 hour",
-        width=13,
-        height=4.4,
+    title = "Dollars for a million tokens; a bar spans an H100 hour from {:g} to {:g} USD, its dot the median".format(
+        *prices
     )
+    figure, axes = new_figure(len(bands.model.unique()), title, width=13, height=4.4)
     for ax, (model, rows) in zip(axes, bands.groupby("model", sort=False), strict=True):
         for number, (name, part) in enumerate(rows.groupby("candidate", sort=False)):
             colour = _WINNER[number % len(_WINNER)]
@@ -149,8 +154,13 @@ def draw_cost(bands: pd.DataFrame, prices: tuple[float, float]) -> Figure:
                 part.tokens_per_s, mid, yerr=bars, fmt="o", color=colour, capsize=3, markersize=5, label=str(name)
             )
         ax.set(xscale="log", yscale="log", xlabel="tokens/s", title=str(model))
+        ax.set_xticks([t for t in _ROUND if 0.8 * rows.tokens_per_s.min() < t < 1.25 * rows.tokens_per_s.max()])
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+            axis.set_minor_formatter(NullFormatter())
         ax.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes[0].set_ylabel(f"USD for a million tokens, H100 at {prices[0]:g} to {prices[1]:g} USD/h")
+    axes[0].set_ylabel("USD for a million tokens")
+    axes[0].set_yticks([0.2, 0.5, 1, 2, 5, 10, 20, 50])
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return figure
