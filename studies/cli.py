@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "gna": ("studies.commands_gna", "gna_command", "Count the tiles of a neighborhood mask; search for better ones."),
     "regress": ("studies.commands_regress", "regress_command", "Compare every study with papers and our own past."),
     "validate": ("studies.commands_validate", "validate_command", "Score the GPU model against your measurements."),
+    "measure-gpu": ("studies.commands_measure", "measure_command", "Measure attention on the GPU of this machine."),
     "study": ("studies.commands_study", "study_command", "Run one paper's analysis: table, figures, card."),
     "report": ("studies.commands_report", "report_command", "One page about a design, a sweep or a study."),
     "new": ("studies.commands_newcomer", "new_command", "Start a cascade, an architecture or a study of your own."),
