@@ -107,6 +107,10 @@ def _traffic(
 @click.option("--ttft", metavar="TIME", default="1 s", help="Objective for the first token (1 s).")
 @click.option("--tpot", metavar="TIME", default="50 ms", help="Objective for each token after it (50 ms).")
 @click.option("--seeds", type=click.IntRange(1), default=1, help="Runs, for 95 % confidence (1).")
+@click.option(
+    "--table", type=click.Path(path_type=Path), help="CSV of step times to serve by, in place of the model's."
+)
+@click.option("--cache-tokens", type=click.IntRange(1), help="Tokens of the cache, in place of what memory leaves.")
 @click.option("--steps", type=click.Path(dir_okay=False, path_type=Path), help="Write the table of step times there.")
 @output_options
 def serve_command(
@@ -129,6 +133,8 @@ def serve_command(
     ttft: str,
     tpot: str,
     seeds: int,
+    table: Path | None,
+    cache_tokens: int | None,
     steps: Path | None,
     output: Output,
 ) -> None:
@@ -140,16 +146,19 @@ def serve_command(
     """
     from arch_specs.load_gpu import load_gpu
     from arch_specs.units import parse_quantity
+    from einsum_cascades.diagnostics import read_source
     from simulator import library
     from simulator.serving.serve import Policy
-    from simulator.serving.steptime import make_pool, make_step_time, tabulate_steps
+    from simulator.serving.steptable import read_step_table
+    from simulator.serving.steptime import KvPool, make_pool, make_step_time, tabulate_steps
     from simulator.serving.summary import Objective
 
     folders = library_folders()
     seconds = {n: float(parse_quantity(t, "s", n)) for n, t in (("overhead", overhead), ("ttft", ttft), ("tpot", tpot))}
     shape, card = library.load_model(model, folders), load_gpu(gpu, folders)
     step = make_step_time(shape, card, cards, seconds["overhead"])
-    pool = make_pool(shape, card, cards, share=memory_share, block_tokens=block)
+    given = KvPool(max(1, (cache_tokens or 0) // block), block, shape.kv_bytes_per_token * block)
+    pool = given if cache_tokens else make_pool(shape, card, cards, share=memory_share, block_tokens=block)
     policy = Policy(chunk, min(most_running, chunk), tuple(parse_tier(text) for text in tiers))
     objective = Objective(seconds["ttft"], seconds["tpot"])
     if steps is not None:
@@ -157,9 +166,10 @@ def serve_command(
         click.echo(f"wrote {steps}", err=True)
         if trace is None and rate is None:
             return
+    server = (read_step_table(read_source(table)) if table else step, pool, policy)
     rows = []
     for one, requests_of in _traffic(trace, rate, count, (lengths, prompt, generated)):
-        runs = [_figures(requests_of(seed), replicas, (step, pool, policy), objective) for seed in range(seeds)]
+        runs = [_figures(requests_of(seed), replicas, server, objective) for seed in range(seeds)]
         rows.append(({} if one is None else {"rate_per_s": one}) | _estimates(runs))
     data = {"model": shape.name, "gpu": card.name, "cards": cards, "replicas": replicas, "seeds": seeds}
     cache = {"cache_tokens": pool.blocks * pool.block_tokens, "ttft_objective_s": objective.ttft_s}
