@@ -10,7 +10,7 @@ import click
 
 from einsum_cascades.diagnostics import Problem, SpecError
 from studies.cli import library_folders
-from studies.output import Output, emit, output_options
+from studies.output import Output, emit, output_options, replacing
 
 if TYPE_CHECKING:
     from simulator.serving.requests import Requests
@@ -111,6 +111,9 @@ def _traffic(
     "--table", type=click.Path(path_type=Path), help="CSV of step times to serve by, in place of the model's."
 )
 @click.option("--cache-tokens", type=click.IntRange(1), help="Tokens of the cache, in place of what memory leaves.")
+@click.option(
+    "--figure", type=click.Path(dir_okay=False, path_type=Path), help="Draw waits and goodput over the rates."
+)
 @click.option("--steps", type=click.Path(dir_okay=False, path_type=Path), help="Write the table of step times there.")
 @output_options
 def serve_command(
@@ -135,6 +138,7 @@ def serve_command(
     seeds: int,
     table: Path | None,
     cache_tokens: int | None,
+    figure: Path | None,
     steps: Path | None,
     output: Output,
 ) -> None:
@@ -171,6 +175,8 @@ def serve_command(
     for one, requests_of in _traffic(trace, rate, count, (lengths, prompt, generated)):
         runs = [_figures(requests_of(seed), replicas, server, objective) for seed in range(seeds)]
         rows.append(({} if one is None else {"rate_per_s": one}) | _estimates(runs))
+    if figure is not None:
+        _save_figure(rows, f"{shape.name} on {cards} x {card.name}, {replicas} server{'s' * (replicas > 1)}", figure)
     data = {"model": shape.name, "gpu": card.name, "cards": cards, "replicas": replicas, "seeds": seeds}
     cache = {"cache_tokens": pool.blocks * pool.block_tokens, "ttft_objective_s": objective.ttft_s}
     shown = [_brief(row) for row in rows] if output.format == "table" else rows
@@ -183,6 +189,21 @@ def _figures(requests: Requests, replicas: int, server: tuple[Any, Any, Any], ob
 
     shares = [requests.every(replicas, k) for k in range(min(replicas, len(requests)))]
     return summarize([serve(share, *server) for share in shares], objective)
+
+
+def _save_figure(rows: list[dict[str, float]], title: str, path: Path) -> None:
+    from studies.serve_figure import draw_load
+
+    if any("rate_per_s" not in row for row in rows):
+        raise SpecError("--figure draws over rates: give --rate R,R,...")
+    form = path.suffix.lower().lstrip(".")
+    if form not in ("png", "svg", "pdf"):
+        raise SpecError(f"{path}: a picture is a .png, .svg or .pdf file")
+    with replacing(path) as temporary:
+        draw_load(rows, title).savefig(
+            temporary, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None
+        )
+    click.echo(f"wrote {path}", err=True)
 
 
 def _estimates(runs: list[dict[str, float]]) -> dict[str, float]:

@@ -119,3 +119,15 @@ def test_negative_lengths_of_a_trace_are_told_at_their_place(tmp_path):
     result = run("llama3_8b", "h100_sxm", "--trace", path)
     assert result.exit_code == 2
     assert "bad.csv:2:6: gen_tokens is a number of tokens from 1, found '-5'" in result.stderr
+
+
+def test_a_load_is_drawn_over_rates(tmp_path, trace):
+    path = tmp_path / "load.svg"
+    result = run("llama3_8b", "h100_sxm", "--rate", "4,8", "--requests", 50, "--seeds", 2, "--figure", path)
+    assert result.exit_code == 0, result.output
+    assert path.stat().st_size > 10_000
+    result = run("llama3_8b", "h100_sxm", "--trace", trace, "--figure", path)
+    assert result.exit_code == 2
+    assert "give --rate" in result.stderr
+    result = run("llama3_8b", "h100_sxm", "--rate", "4", "--requests", 5, "--figure", tmp_path / "load.gif")
+    assert "a .png, .svg or .pdf file" in result.stderr
