@@ -94,6 +94,15 @@ def _plain(label: str) -> str:
 
 def load_gpu_file(path: str | Path) -> Gpu:
     """Return the card that a YAML file describes; SpecError with every problem of the file."""
+    try:
+        changed = Path(path).stat().st_mtime_ns
+    except OSError:
+        changed = 0  # reading it will say what is wrong
+    return _load_once(path, changed)
+
+
+@lru_cache(maxsize=256)
+def _load_once(path: str | Path, _changed: int) -> Gpu:
     return read_gpu(read_source(path))
 
 
