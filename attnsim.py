@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,16 +45,18 @@ _LOADERS = {
     "archs": "load_machine",
     "mappings": "load_mapping",
     "workloads": "load_workload",
+    "placements": "load_placement",
+    "models": "load_model",
 }
 
 
 def names(kind: str) -> list[str]:
-    """Return the names that the library has of a kind: cascades, archs, mappings, workloads or studies."""
+    """Return the names that the library has of a kind: cascades, archs, models, studies, ..."""
     return [entry.name for entry in entries(kind)]
 
 
 def load(name: str | Path) -> Any:
-    """Return the cascade, architecture, mapping or workload that a name or a path means.
+    """Return the cascade, architecture, model, ... that a name or a path means.
 
     >>> load("fusemax").clock_hz
     940000000.0
@@ -155,7 +158,7 @@ def evaluate(
     return evaluate_design(made, accounting, method)
 
 
-def sweep(
+def sweep(  # noqa: PLR0913 - the options of `attnsim sweep`
     cascade: Cascade | str,
     arch: Architecture | str,
     axes: dict[str, str | Sequence[str | int | float]],
@@ -163,12 +166,13 @@ def sweep(
     workload: str | None = None,
     mapping: str | None = None,
     accounting: str = "clean",
+    method: Literal["bound", "cycle"] = "bound",
     **extents: int,
 ) -> pd.DataFrame:
     """Return one row per point of the product of `axes` (extents, numbers of the machine, knobs), the last fastest.
 
     An axis is a list of values or a text such as "2^10..2^20"; `accounting` says what energy and time are charged.
-    Designs that differ in numbers only are evaluated many at a time.
+    Designs that differ in numbers only are evaluated many at a time; with `method="cycle"` each is run, task by task.
 
     >>> table = sweep("attention_1pass", "fusemax", {"M": [1024, 4096], "pe2d.rows": [128, 256]}, workload="bert")
     >>> len(table), bool(table.feasible.all())
@@ -185,7 +189,7 @@ def sweep(
     shaped = Workload.of(_cascade(cascade), preset, **extents)
     machine = library.load_machine(arch) if isinstance(arch, str) else arch
     template = library.load_mapping(mapping) if mapping else None
-    space = make_space(shaped, machine, axes, template, accounting)
+    space = replace(make_space(shaped, machine, axes, template, accounting), method=method)
     table = pd.concat([pd.DataFrame(block) for block in Sweep(space).blocks()], ignore_index=True)
     whole = [field.name for field in space.fields if field.kind == "whole"]
     return table.astype(dict.fromkeys(whole, "Int64"))

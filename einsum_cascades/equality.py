@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascades.diagnostics import Problem, SpecError
-from einsum_cascades.extents import resolve_extents
-from einsum_cascades.interpret import run
-from einsum_cascades.ir import Cascade
+from einsum_cascades.extents import find_number, resolve_extents
+from einsum_cascades.interpret import limit_of, run
+from einsum_cascades.ir import Cascade, Symbol
 from einsum_cascades.references import find_reference
 
-__all__ = ["Counterexample", "Equality", "compare_with_reference", "draw_extents"]
+__all__ = ["Counterexample", "Equality", "compare_with_reference", "draw_extents", "draw_inputs"]
 
 Array = NDArray[Any]
 TOLERANCE = 1e-9
+_TRIES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,19 @@ class Equality:
 def draw_extents(cascade: Cascade, seed: int) -> dict[str, int]:
     """Return small extents that fit the declared products, with at least three tiles of a partitioned rank.
 
-    With one tile a recurrence runs once and its corrections not at all, so that a wrong one would pass.
+    With one tile a recurrence runs once and its corrections not at all, so that a wrong one would pass. Raises
+    SpecError when no draw has what the cascade needs.
     """
     rng = np.random.default_rng(seed)
+    for _ in range(_TRIES):
+        try:
+            return _draw_extents(cascade, rng)
+        except SpecError as unmet:
+            problem = unmet
+    raise problem
+
+
+def _draw_extents(cascade: Cascade, rng: np.random.Generator) -> dict[str, int]:
     made = {e.name for e in cascade.extents if e.factors}
     outer = {e.factors[0] for e in cascade.extents if len(e.factors) > 1} | set(cascade.iterative)
     drawn = {
@@ -61,12 +73,24 @@ def draw_extents(cascade: Cascade, seed: int) -> dict[str, int]:
         for e in cascade.extents
         if e.name not in made
     }
+    for condition in cascade.needs:  # what equals an expression of the others is not left to chance
+        if isinstance(condition.left, Symbol) and condition.relation == "==" and condition.left.name in drawn:
+            with suppress(KeyError):
+                drawn[condition.left.name] = int(find_number(condition.right, drawn))
     return resolve_extents(cascade, drawn)
 
 
-def _draw_inputs(cascade: Cascade, extents: Mapping[str, int], seed: int) -> dict[str, Array]:
+def draw_inputs(cascade: Cascade, extents: Mapping[str, int], seed: int) -> dict[str, Array]:
+    """Return random inputs: normal values, and coordinates where the text says so."""
     rng = np.random.default_rng(seed)
-    return {t.name: rng.normal(size=[extents[r] for r in t.ranks]) for t in cascade.inputs}
+    found = {}
+    for tensor in cascade.inputs:
+        shape = [extents[r] for r in tensor.ranks]
+        if tensor.within is not None:
+            found[tensor.name] = rng.integers(0, limit_of(tensor, extents), size=shape).astype(float)
+        else:
+            found[tensor.name] = rng.normal(size=shape)
+    return found
 
 
 def compare_with_reference(
@@ -84,7 +108,7 @@ def compare_with_reference(
     shapes = [resolve_extents(cascade, shape, ragged=True) for shape in shapes]
     errors = []
     for seed, shape in enumerate(shapes):
-        inputs = _draw_inputs(cascade, shape, seed)
+        inputs = draw_inputs(cascade, shape, seed)
         try:
             expected = formula(inputs, shape)
         except KeyError as missing:
@@ -100,7 +124,8 @@ def _error(found: Mapping[str, Array], expected: Mapping[str, Array], name: str)
     errors = []
     for key, value in found.items():
         scale = max(1.0, float(np.abs(expected[key]).max(initial=0.0)))
-        errors.append(float(np.abs(value - expected[key]).max(initial=0.0)) / scale)
+        error = float(np.abs(value - expected[key]).max(initial=0.0)) / scale
+        errors.append(error if np.isfinite(error) else np.inf)  # what is no number equals nothing
     return max(errors)
 
 

@@ -140,6 +140,8 @@ _OPERATORS: Mapping[str, Callable[..., Array]] = {
     "relu": lambda a: _lift(np.maximum(_integers(a), 0.0)),
     "abs": lambda a: _lift(np.abs(_integers(a))),
     "sign": lambda a: _lift(np.sign(_integers(a))),
+    "floor": lambda a: _lift(_integers(a)),
+    "mod": lambda a, b: _lift(np.mod(_integers(a), np.where(_integers(b) == 0, 1.0, _integers(b)))),
     "exp": _exp,
 }
 
@@ -162,4 +164,4 @@ def _reduce(operator: str, values: Array, axes: tuple[int, ...]) -> Array:
     return total
 
 
-FIELD = Arithmetic(_lift, _OPERATORS, _reduce, lambda a, b: bool(np.array_equal(a["residue"], b["residue"])))
+FIELD = Arithmetic(_lift, _OPERATORS, _reduce, lambda a, b: bool(np.array_equal(a["residue"], b["residue"])), _integers)

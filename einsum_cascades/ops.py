@@ -39,8 +39,8 @@ class Operator:
 
     `identity` is the value that a reduction starts from; `distributes_over` names the reductions that this
     operator may be moved out of; `inverse` names the operator that undoes it; `monotone` says that a map of one
-    argument never decreases; `direction` is 1 or -1 for a reduction that picks one of its values, so that its running
-    value never falls or never rises.
+    argument never decreases; `maps` is false for what reduces only; `direction` is 1 or -1 for a reduction that picks
+    one of its values, so that its running value never falls or never rises.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Operator:
     identity: float | None = None
     inverse: str | None = None
     monotone: bool = False
+    maps: bool = True
     distributes_over: tuple[str, ...] = ()
     direction: int = 0
 
@@ -87,7 +88,10 @@ OPERATORS: dict[str, Operator] = {
         _unary("softplus", monotone=True),
         _unary("sign", monotone=True),
         _unary("recip"),
+        _unary("floor", monotone=True),
+        Operator("mod", (2, 2), "mod"),
         Operator("pow", (2, 2), "pow"),
+        Operator("top", (1, 1), "top", reduces=True, identity=-math.inf, maps=False),
     )
 }
 

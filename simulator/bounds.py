@@ -8,16 +8,18 @@ its longest chain of dependences, nor less than its instances need on their unit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
+from math import lcm
 from operator import itemgetter
+from typing import NamedTuple
 
 from einsum_cascades.diagnostics import MappingError
 from simulator.taskgraph import Edge, Group, InstanceClass, Instances, Resource, Task, TaskGraph
 
-__all__ = ["GroupBound", "bound_group", "lag", "longest_paths", "rec_mii", "resource_ticks"]
+__all__ = ["GroupBound", "bound_group", "lag", "longest_paths", "rec_mii", "refuse_deadlock", "resource_ticks"]
 
 ZERO = Fraction(0)
 
@@ -96,13 +98,31 @@ def rec_mii(graph: TaskGraph) -> tuple[Fraction, tuple[Edge, ...]]:
     >>> rec_mii(TaskGraph((), tasks, edges, 1e-9))[0]
     Fraction(4, 1)
     """
-    ratio = ZERO
-    cycle: tuple[Edge, ...] = ()
-    _refuse_deadlock(graph)
-    while found := _positive_cycle(graph, ratio):
-        cycle = tuple(found)
-        ratio = _latency(graph, cycle) / _turn(graph, cycle)
-    return ratio, cycle
+    refuse_deadlock(graph)
+    place = {t.name: k for k, t in enumerate(graph.tasks)}
+    edges = [e for e in graph.edges if e.instance_offset == 0]
+    delays = [graph.delay(e) for e in edges]
+    # Whole numbers are many times as fast as fractions: a part is what divides every latency.
+    parts = lcm(*(d.denominator for d in delays))
+    arcs = [
+        _Arc(edge, place[edge.source], place[edge.target], int(delay * parts), edge.distance + lag(graph, edge))
+        for edge, delay in zip(edges, delays, strict=True)
+    ]
+    latency, distance, cycle = 0, 1, list[_Arc]()
+    while found := _positive_cycle(arcs, len(place), latency, distance):
+        cycle = found
+        latency, distance = sum(a.latency for a in cycle), sum(a.distance for a in cycle)
+    return Fraction(latency, distance * parts), tuple(a.edge for a in cycle)
+
+
+class _Arc(NamedTuple):
+    """An edge between tasks by number, its latency in parts of a tick, and the iterations that it reaches back."""
+
+    edge: Edge
+    source: int
+    target: int
+    latency: int
+    distance: int
 
 
 def _latency(graph: TaskGraph, edges: Iterable[Edge]) -> Fraction:
@@ -132,7 +152,7 @@ def lag(graph: TaskGraph, edge: Edge) -> int:
     return max(b if b <= most else 0 for b in behind)
 
 
-def _refuse_deadlock(graph: TaskGraph) -> None:
+def refuse_deadlock(graph: TaskGraph) -> None:
     """Raise MappingError when tasks wait for each other at a distance of no, or a negative number of, iterations."""
     at_once = [e for e in graph.edges if e.distance == 0 and e.instance_offset == 0]
     after = {t.name: [e.target for e in at_once if e.source == t.name] for t in graph.tasks}
@@ -146,22 +166,22 @@ def _refuse_deadlock(graph: TaskGraph) -> None:
         raise MappingError(f"the order of work cannot start: {names} wait for each other in one iteration") from error
 
 
-def _positive_cycle(graph: TaskGraph, ratio: Fraction) -> list[Edge]:
-    """Return the edges of a cycle whose latency exceeds `ratio` x its distance, or nothing (Bellman-Ford)."""
-    edges = [(e, graph.delay(e) - ratio * (e.distance + lag(graph, e))) for e in graph.edges if e.instance_offset == 0]
-    far = {t.name: ZERO for t in graph.tasks}
-    came: dict[str, Edge] = {}
-    changed = ""
-    for _ in range(len(far) + 1):
-        changed = ""
-        for edge, weight in edges:
-            if far[edge.source] + weight > far[edge.target]:
-                far[edge.target] = far[edge.source] + weight
-                came[edge.target] = edge
-                changed = edge.target
-        if not changed:
+def _positive_cycle(arcs: Sequence[_Arc], tasks: int, latency: int, distance: int) -> list[_Arc]:
+    """Return the arcs of a cycle whose ratio exceeds latency / distance, or nothing (Bellman-Ford)."""
+    weights = [(arc, arc.source, arc.target, arc.latency * distance - arc.distance * latency) for arc in arcs]
+    far = [0] * tasks
+    came: dict[int, _Arc] = {}
+    changed = -1
+    for _ in range(tasks + 1):
+        changed = -1
+        for arc, source, target, weight in weights:
+            if far[source] + weight > far[target]:
+                far[target] = far[source] + weight
+                came[target] = arc
+                changed = target
+        if changed < 0:
             return []
-    for _ in range(len(far)):
+    for _ in range(tasks):
         changed = came[changed].source
     cycle = [came[changed]]
     while cycle[-1].source != changed:

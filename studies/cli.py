@@ -28,8 +28,19 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "timeline": ("studies.commands_timeline", "timeline_command", "Draw when each Einsum runs on which part."),
     "sweep": ("studies.commands_sweep", "sweep_command", "Evaluate many designs: a product of axes, one table."),
     "search": ("studies.commands_search", "search_command", "Find the best mapping of a cascade on an architecture."),
+    "serve": ("studies.commands_serve", "serve_command", "Serve requests: waiting, pace and goodput of one policy."),
+    "gpu": ("studies.commands_gpu", "gpu_command", "Predict an attention kernel on a GPU."),
+    "cluster": ("studies.commands_cluster", "cluster_command", "Decode on unlike pools: throughput, dollars, links."),
     "gna": ("studies.commands_gna", "gna_command", "Count the tiles of a neighborhood mask; search for better ones."),
+    "regress": ("studies.commands_regress", "regress_command", "Compare every study with papers and our own past."),
+    "validate": ("studies.commands_validate", "validate_command", "Score the GPU model against your measurements."),
+    "measure-gpu": ("studies.commands_measure", "measure_command", "Measure attention on the GPU of this machine."),
     "study": ("studies.commands_study", "study_command", "Run one paper's analysis: table, figures, card."),
+    "report": ("studies.commands_report", "report_command", "One page about a design, a sweep or a study."),
+    "new": ("studies.commands_newcomer", "new_command", "Start a cascade, an architecture or a study of your own."),
+    "schema": ("studies.commands_newcomer", "schema_command", "JSON Schema of hardware files, for editors."),
+    "doctor": ("studies.commands_newcomer", "doctor_command", "What is installed, and where caches lie."),
+    "completion": ("studies.commands_newcomer", "completion_command", "Completion for your shell."),
 }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,15 @@ import click
 from einsum_cascades.diagnostics import MappingError, SpecError
 from studies.cli import library_folders
 from studies.commands_eval import parse_assignment, parse_extent
-from studies.output import Output, emit, output_options, replacing
+from studies.output import Output, emit, output_options, plain, replacing
+from studies.search_store import Checkpoint, describe_search, keep_answer, kept_answer
 
 if TYPE_CHECKING:
+    from arch_specs.model import Architecture
+    from einsum_cascades.registry import Entry
+    from simulator.search.options import Options
     from simulator.search.search import SearchResult
+    from simulator.workload import Workload
 
 __all__ = ["search_command"]
 
@@ -36,6 +42,13 @@ _QUIET_S = 2.0  # a search shorter than this says nothing of its progress
     "--cycles", multiple=True, metavar="EINSUM=N", help="Cycles of a point of an Einsum, in place of its operations'."
 )
 @click.option("--effort", type=click.IntRange(1), default=2000, help="Steps to take while nothing is proven (2000).")
+@click.option(
+    "--resume",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep the state of the search there, and go on with what is there.",
+)
+@click.option("--cache/--no-cache", default=True, help="Take the answer that the same search gave before.")
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the mapping there, for eval.")
 @output_options
 def search_command(
@@ -48,15 +61,18 @@ def search_command(
     accounting: str,
     cycles: tuple[str, ...],
     effort: int,
+    resume: Path | None,
+    cache: bool,
     save: Path | None,
     output: Output,
 ) -> None:
     """Find the best mapping and binding of CASCADE on ARCH; no mapping of the library is looked at to find it.
 
-    Ctrl-C ends with the best so far. Example: attnsim search attention_1pass fusemax --workload bert M=65536
+    Ctrl-C ends with the best so far; a search that was killed goes on with --resume. An answer is kept in the cache
+    folder of the user. Example: attnsim search attention_1pass fusemax --workload bert M=65536
     """
     from simulator import library
-    from simulator.search.search import Options, search
+    from simulator.search.options import Options
     from simulator.workload import Workload
 
     folders = library_folders()
@@ -69,16 +85,40 @@ def search_command(
         machine = machine.replace(dotted, value)
     fixed = {name: parse_extent(name, value) for name, value in (parse_assignment(w, "GM=1") for w in cycles)}
     options = Options(objective, accounting, effort=effort, cycles_per_point=fixed)
-    result = search(shaped, machine, options, _progress())
-    shipped = list(_shipped(result, folders))
+    shipped = _mappings_of(shaped, folders)
+    description = describe_search(shaped, machine, options, {entry.name: entry.path for entry in shipped})
+    answer = kept_answer(description) if cache and resume is None else None
+    if answer is None:
+        answer = _answer(_search(shaped, machine, options, resume, description), shipped, folders)
+        if cache and not answer["data"]["stopped"]:
+            keep_answer(description, answer)
+    data = answer["data"]
     if save is not None:
         with replacing(save) as temporary:
-            temporary.write_text(result.mapping_text, encoding="utf-8", newline="\n")
-    data = result.to_json() | {"shipped": shipped}
+            temporary.write_text(data["mapping"], encoding="utf-8", newline="\n")
     if output.format == "table" and output.path is None:
-        click.echo("\n".join(_summary(result, shipped)))
+        click.echo("\n".join(answer["summary"]))
         click.echo()
     emit(data, output, rows=data["rows"])
+
+
+def _search(
+    workload: Workload, machine: Architecture, options: Options, resume: Path | None, description: dict[str, Any]
+) -> SearchResult:
+    """Return the result of a search, from the state in a folder if there is one."""
+    from simulator.search.search import search
+
+    if resume is None:
+        return search(workload, machine, options, _progress())
+    checkpoint = Checkpoint(resume)
+    return search(workload, machine, options, _progress(), checkpoint.open(description), checkpoint.keep)
+
+
+def _answer(result: SearchResult, shipped: Sequence[Entry], folders: Any) -> dict[str, Any]:
+    """Return what is said of a result, in plain values."""
+    rows = list(_compare(result, shipped, folders))
+    data = plain(result.to_json() | {"shipped": rows})
+    return {"data": data, "summary": [line for text in _summary(result, rows) for line in text.splitlines()]}
 
 
 def _progress() -> Callable[[str], None]:
@@ -94,18 +134,28 @@ def _progress() -> Callable[[str], None]:
     return say
 
 
-def _shipped(result: SearchResult, folders: Any) -> Iterator[dict[str, Any]]:
-    """Yield what the library's own mappings of the cascade cost there, those that fit."""
+def _mappings_of(workload: Workload, folders: Any) -> list[Entry]:
+    """Return the library's own mappings of a cascade."""
     from einsum_cascades.registry import entries
+    from simulator import library
+
+    found = []
+    for entry in entries("mappings", folders):
+        with suppress(SpecError):  # a broken file elsewhere in the library is not what is asked for
+            if library.load_mapping(entry.path, folders).cascade == workload.cascade.name:
+                found.append(entry)
+    return found
+
+
+def _compare(result: SearchResult, shipped: Sequence[Entry], folders: Any) -> Iterator[dict[str, Any]]:
+    """Yield what the library's own mappings of the cascade cost there, those that fit."""
     from simulator import library
     from simulator.evaluate import evaluate
 
     design = result.design
-    for entry in entries("mappings", folders):
+    for entry in shipped:
         try:
             template = library.load_mapping(entry.path, folders)
-            if template.cascade != design.workload.cascade.name:
-                continue
             made = library.make_design(design.workload, design.architecture, template)
             report = evaluate(made, result.report.accounting)
         except (MappingError, SpecError):

@@ -6,14 +6,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import click
 
 from einsum_cascades.diagnostics import Problem, SpecError
 from simulator.sweep.run import Sweep
+from simulator.sweep.space import Space
 from studies.cli import library_folders
 from studies.commands_eval import parse_assignment, parse_extent
 from studies.output import Output, emit
@@ -36,6 +38,12 @@ _SHOWN = 1000  # rows of a table for people
 @click.option(
     "--accounting", metavar="NAME", default="clean", help="published, clean (the default), all_registers, ports."
 )
+@click.option(
+    "--method",
+    type=click.Choice(["bound", "cycle"]),
+    default="bound",
+    help="At its ceiling (bound, the default), or run task by task (cycle).",
+)
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), help="How to write it.")
 @click.option("--out", type=click.Path(path_type=Path), help="A file, or a folder of parts.")
 @click.option("--resume", is_flag=True, help="Go on with the sweep that --out holds a part of.")
@@ -49,6 +57,7 @@ def sweep_command(
     workload: str | None,
     mapping: str | None,
     accounting: str,
+    method: Literal["bound", "cycle"],
     form: str | None,
     out: Path | None,
     resume: bool,
@@ -73,7 +82,8 @@ def sweep_command(
         if name in given:
             raise SpecError(Problem(f"axis {name} is given twice", hint="list its values with commas"))
         given[name] = values
-    sweep = _make(cascade, arch, extents, given, workload, mapping, accounting)
+    space = _space(cascade, arch, extents, given, workload, mapping, accounting)
+    sweep = Sweep(replace(space, method=method))
     if out is not None:
         store = open_store(sweep, out, cast(PartFormat, shape), resume=resume)
         if store.finished:
@@ -102,7 +112,7 @@ def _format(form: str | None, out: Path | None) -> str:
     return chosen
 
 
-def _make(
+def _space(
     cascade: str,
     arch: str,
     extents: tuple[str, ...],
@@ -110,7 +120,7 @@ def _make(
     workload: str | None,
     mapping: str | None,
     accounting: str,
-) -> Sweep:
+) -> Space:
     from simulator import library
     from simulator.sweep.space import make_space
     from simulator.workload import Workload
@@ -122,7 +132,7 @@ def _make(
     shaped = Workload.of(parsed, preset, **{name: parse_extent(name, value) for name, value in given.items()})
     machine_spec = library.load_machine(arch, search)
     template = library.load_mapping(mapping, search) if mapping else None
-    return Sweep(make_space(shaped, machine_spec, axes, template, accounting, search))
+    return make_space(shaped, machine_spec, axes, template, accounting, search)
 
 
 def _show(sweep: Sweep) -> None:

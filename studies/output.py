@@ -18,7 +18,7 @@ import click
 
 from einsum_cascades.diagnostics import SpecError
 
-__all__ = ["Output", "emit", "output_options", "plain", "replacing"]
+__all__ = ["Output", "emit", "output_options", "plain", "replacing", "write_whole"]
 
 Format = Literal["table", "csv", "json"]
 Row = Mapping[str, Any]
@@ -88,6 +88,14 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if not special:
             temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that after any end of the process, a power cut too, it is there whole, or as it was."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def plain(value: Any) -> Any:

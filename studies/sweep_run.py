@@ -21,7 +21,7 @@ Part = tuple[int, int, bytes]  # number, feasible designs, the table as a file
 
 def part_rows(sweep: Sweep) -> int:
     """Return how many designs a part has; it depends on the sweep alone, so that parts can be resumed."""
-    if sweep.vector is None:
+    if sweep.vector is None or sweep.space.method == "cycle":
         return sweep.block
     return 32_768 if sweep.vector.compiles else 16_384
 

@@ -7,7 +7,6 @@ A sweep into one file works in the folder `FILE.parts`, which goes away when the
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from einsum_cascades.diagnostics import Problem, SpecError
 from einsum_cascades.printer import print_cascade
 from simulator.kernels.emit import emit_arrays
 from simulator.sweep.run import Sweep
-from studies.output import plain, replacing
+from studies.output import plain, replacing, write_whole
 from studies.sweep_parts import PartFormat, join
 from studies.sweep_run import part_rows
 
@@ -56,6 +55,7 @@ def describe_sweep(sweep: Sweep) -> dict[str, Any]:
         "equal_extents": dict(space.workload.equal),
         "word_bits": space.workload.word_bits,
         "accounting": space.accounting.name,
+        "method": space.method,
         "axes": axes,
         "points": space.points,
         "kernel": _kernel(sweep),
@@ -111,8 +111,7 @@ class Store:
 
     def put(self, number: int, data: bytes) -> None:
         """Write a part whole, or not at all."""
-        with replacing(self.path(number)) as temporary:
-            _write(temporary, data)
+        write_whole(self.path(number), data)
 
     def finish(self, summary: dict[str, Any]) -> Path:
         """Make one file of the parts if that is wanted, describe the table beside it, and return where it is."""
@@ -128,13 +127,6 @@ class Store:
             temporary.write_text(sidecar, encoding="utf-8", newline="\n")
         shutil.rmtree(self.folder)
         return self.target
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def open_store(sweep: Sweep, out: Path, form: PartFormat, *, resume: bool) -> Store:

@@ -104,7 +104,7 @@ def _reduce(operator: str, values: Array, axes: tuple[int, ...]) -> Array:
     return total
 
 
-PRECISE = Arithmetic(_lift, _OPERATORS, _reduce, lambda a, b: bool(np.array_equal(a, b)))
+PRECISE = Arithmetic(_lift, _OPERATORS, _reduce, lambda a, b: bool(np.array_equal(a, b)), lambda a: a)
 
 
 def to_floats(values: Array) -> Array:

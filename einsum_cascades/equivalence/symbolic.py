@@ -171,11 +171,15 @@ class _Symbols:
                     total = _fold(maximum[operator])(*parts)
             return total
 
-        return Arithmetic(self.lift, operators, reduce, _no_stop)
+        return Arithmetic(self.lift, operators, reduce, _no_stop, _no_number)
 
 
 def _no_stop(a: Array, b: Array) -> bool:
     raise SpecError("a cascade that stops at a fixpoint has no symbolic form")
+
+
+def _no_number(values: Array) -> Array:
+    raise SpecError("a cascade whose points or coordinates depend on values has no symbolic form")
 
 
 def _each(function: Callable[..., Any]) -> Callable[..., Array]:

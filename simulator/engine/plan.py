@@ -15,7 +15,7 @@ from math import ceil, lcm
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from einsum_cascades.diagnostics import MappingError
-from simulator.bounds import rec_mii
+from simulator.bounds import refuse_deadlock
 from simulator.taskgraph import Edge, Group, InstanceClass, Instances, Resource, Task, TaskGraph
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def compile_group(group: Group) -> Compiled:
 
 
 def _refuse(graph: TaskGraph) -> None:
-    rec_mii(graph)
+    refuse_deadlock(graph)
     for resource in graph.resources:
         if resource.discipline != "fluid" and (resource.capacity.denominator != 1 or resource.capacity < 1):
             raise MappingError(f"resource {resource.name} has {resource.capacity} servers: a whole number is needed")

@@ -1,8 +1,7 @@
 """Compiled kernels: generated source is a file in a cache folder, named by its content, imported and compiled once.
 
-numba can keep machine code only for functions that come from a file. The folder is `ATTNSIM_CACHE`, else `attnsim` in
-the user's cache folder. With `ATTNSIM_NO_CACHE=1`, or where the folder cannot be written, nothing is kept. Compile
-before work is spread over processes: a lock keeps two from compiling the same kernel, but not from waiting.
+numba can keep machine code only for functions that come from a file; `folder` says where it is. Compile before work is
+spread over processes: a lock keeps two from compiling the same kernel, but not from waiting.
 """
 
 from __future__ import annotations
@@ -21,7 +20,9 @@ import numba
 from numba import types
 from numba.extending import intrinsic
 
-__all__ = ["compile_source", "compiled", "kernel_folder", "read", "select", "write"]
+from simulator.kernels.folder import kept_folder
+
+__all__ = ["compile_source", "compiled", "read", "select", "write"]
 
 _SIGNATURE = "void(i8, f8[::1], f8[::1], f8[::1])"
 
@@ -66,23 +67,10 @@ def compiled(loop: Callable[..., None]) -> Callable[..., None]:
     return jit
 
 
-def kernel_folder() -> Path | None:
-    """Return the folder that keeps kernels, made if need be; None where nothing is to be kept."""
-    if os.environ.get("ATTNSIM_NO_CACHE"):
-        return None
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(os.environ.get("ATTNSIM_CACHE") or Path(base) / "attnsim")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
-
-
 @lru_cache(maxsize=64)
 def compile_source(source: str) -> Callable[..., None]:
     """Return the function `loop` of a source text, compiled."""
-    folder = kernel_folder()
+    folder = kept_folder()
     if folder is None:
         names: dict[str, Any] = {}
         exec(compile(source, "<kernel>", "exec"), names)

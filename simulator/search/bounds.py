@@ -39,6 +39,10 @@ class GroupBounds:
         self._busy: dict[tuple[object, ...], float] = {}
         self.energy = sum(self._operation_energy(name) for name in self.group.members)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return what is kept of the bounds: all but what can be made again."""
+        return self.__dict__ | {"_ticks_of": {}, "_busy": {}}
+
     def least(self, unrollings: Mapping[str, tuple[str, ...]] | None = None, frame: Frame | None = None) -> Bound:
         """Return the bound, with what is chosen so far."""
         setting = self.setting

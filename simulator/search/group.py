@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,23 +17,23 @@ from simulator.bounds import bound_group
 from simulator.layout import Layout, Placed
 from simulator.mapping import Binding, Buffer, FusionGroup
 from simulator.nest import count_accesses
+from simulator.search.binding import Bindings, bind, bound_binding, tighten
 from simulator.search.bounds import GroupBounds
 from simulator.search.nests import ORDERS, Frame, FusedGroup, Layer, unrollings
 from simulator.search.setting import Setting
 from simulator.search.solve import (
-    Bindings,
     Bound,
-    Bounded,
     Choice,
     Corner,
     Scores,
     Tables,
-    bind,
-    bound_binding,
     in_place,
     score,
 )
 from simulator.targets.spatial import lower_spatial
+
+if TYPE_CHECKING:
+    from simulator.search.solve import Array
 
 __all__ = ["OBJECTIVES", "Found", "GroupSearch", "Key", "Tally", "group_binding", "group_buffers"]
 
@@ -72,14 +73,26 @@ class Found:
     cost: Bound
 
 
+Kind = Literal["groups", "unrollings", "frames", "corners", "bindings"]
+
+
 @dataclass(order=True)
 class _Node:
-    """A set of designs: what comes first is taken first, `key` is what none of them is below."""
+    """A set of designs: what comes first is taken first, `key` is what none of them is below.
+
+    `kind` and `given` say how it is taken apart: plain values, so that a search can be kept and gone on with.
+    """
 
     first: Key
     number: int
     key: Key = field(compare=False)
-    expand: Callable[[], Iterator[_Node | Scores]] = field(compare=False)
+    kind: Kind = field(compare=False)
+    given: tuple[Any, ...] = field(compare=False)
+
+
+def _counted(node: _Node) -> int:
+    """Return how many choices of its kind a node stands for."""
+    return node.given[0].count if node.kind == "bindings" else 1
 
 
 def group_binding(choice: Choice) -> tuple[FusionGroup, dict[str, dict[str, tuple[str, ...]]]]:
@@ -113,7 +126,6 @@ class GroupSearch:
         self.group = group
         self.tally = tally
         self._objective_name = objective
-        self.objective = OBJECTIVES[objective]
         self.tables = Tables(setting, group)
         self.bounds = GroupBounds(self.tables)
         self.best: Found | None = None
@@ -121,13 +133,18 @@ class GroupSearch:
         self.cutoff: Key | None = None
         self.span_done = False
         self.scored = 0
-        self._serial = itertools.count()
+        self._serial = 0
         self._heap: list[_Node] = []
-        self._seen: set[int] = set()
+        self._seen: set[tuple[object, ...]] = set()
         least = self.bounds.least()
         self.root = self.objective(least)
         if all(x < float("inf") for x in self.root):
-            heapq.heappush(self._heap, self._node(least, self._unrollings))
+            heapq.heappush(self._heap, self._node(least, "groups", ()))
+
+    @property
+    def objective(self) -> Callable[[Bound], Key]:
+        """What makes a key of a cost."""
+        return OBJECTIVES[self._objective_name]
 
     @property
     def best_key(self) -> Key | None:
@@ -160,22 +177,35 @@ class GroupSearch:
         while self._heap and self.scored < stop:
             node = heapq.heappop(self._heap)
             if self.limit is not None and not _below(node.key, self.limit):
-                self.tally.add("pruned")
+                self.tally.add(f"{node.kind} pruned by their bound", _counted(node))
                 continue
-            for item in node.expand():
+            for item in self._expand(node):
                 if isinstance(item, Scores):
                     self._evaluate(item)
                 elif self.limit is None or _below(item.key, self.limit):
                     heapq.heappush(self._heap, item)
                 else:
-                    self.tally.add("pruned")
+                    self.tally.add(f"{item.kind} pruned by their bound", _counted(item))
 
-    def _node(
-        self, bound: Bound, expand: Callable[[], Iterator[_Node | Scores]], rank: int = 0, *, dive: bool = False
-    ) -> _Node:
-        """Return a node; among nodes of equal objective those that `dive` come first, then those of lower `rank`."""
+    def _node(self, bound: Bound, kind: Kind, given: tuple[Any, ...], rank: int = 0) -> _Node:
+        """Return a node; among nodes of equal objective corners come first, then those of lower `rank`."""
         key = self.objective(bound)
-        return _Node((float(f"{key[0]:.12g}"), not dive, rank, *key[1:]), next(self._serial), key, expand)
+        self._serial += 1
+        return _Node((float(f"{key[0]:.12g}"), kind != "corners", rank, *key[1:]), self._serial, key, kind, given)
+
+    def _expand(self, node: _Node) -> Iterator[_Node | Scores]:
+        """Take a node apart."""
+        match node.kind:
+            case "groups":
+                return self._unrollings()
+            case "unrollings":
+                return self._frames(*node.given)
+            case "frames":
+                return self._orders(*node.given)
+            case "corners":
+                return self._bind(*node.given)
+            case "bindings":
+                return self._bound(*node.given)
 
     # Where bounds are equal, designs are taken by the sum of three ranks: how much work the unrolling makes, how much
     # traffic the frame, how unusual the order; so that few steps see some of everything.
@@ -187,7 +217,7 @@ class GroupSearch:
         self.tally.add("unrollings", len(chosen))
         for rank, each in enumerate(sorted(chosen, key=self.bounds.work)):
             bound = self.bounds.least(each)
-            yield self._node(bound, lambda each=each, rank=rank: self._frames(each, rank), rank)  # type: ignore[misc]
+            yield self._node(bound, "unrollings", (each, rank), rank)
 
     def _frames(self, chosen: Mapping[str, tuple[str, ...]], rank: int) -> Iterator[_Node]:
         frames = [(self.bounds.least(chosen, frame), frame) for frame in self.group.frames(self.setting.extents)]
@@ -198,7 +228,7 @@ class GroupSearch:
     def _order_node(
         self, where: tuple[Mapping[str, tuple[str, ...]], Frame], bound: Bound, rank: int, unusual: int
     ) -> _Node:
-        return self._node(bound, lambda: self._orders(where, bound, rank, unusual), rank + unusual)
+        return self._node(bound, "frames", (where, bound, rank, unusual), rank + unusual)
 
     def _orders(
         self, where: tuple[Mapping[str, tuple[str, ...]], Frame], bound: Bound, rank: int, unusual: int
@@ -212,8 +242,7 @@ class GroupSearch:
             layers = {part: Layer(order, names[i]) for (part, order), i in zip(chosen.items(), picked, strict=True)}
             corner = Corner(self.group, frame, layers)
             if self._is_new(corner):
-                bind_corner = lambda corner=corner: self._bind(corner, rank + unusual)  # noqa: E731
-                yield self._node(bound, bind_corner, rank + unusual, dive=True)
+                yield self._node(bound, "corners", (corner, rank + unusual), rank + unusual)
         if unusual < (len(names) - 1) * len(chosen):
             yield self._order_node(where, bound, rank, unusual + 1)
 
@@ -224,7 +253,7 @@ class GroupSearch:
             for part in self.tables.able[name]:
                 placed = self.tables.placed(corner.frame, name, part, corner.layers[part.name])
                 nests.append(placed.nest if placed else None)
-        key = hash((corner.frame, *(layer.unrolling for layer in corner.layers.values()), *nests))
+        key = (corner.frame, *(layer.unrolling for layer in corner.layers.values()), *nests)
         if key in self._seen:
             return False
         self._seen.add(key)
@@ -234,35 +263,35 @@ class GroupSearch:
         self.tally.add("corners")
         self.scored += 1
         bindings = bind(self.tables, corner, self)
-        if bindings is not None:
+        self.tally.add("bindings pruned by their bound", bindings.dropped)
+        if bindings.rows:
             yield from self._bound(bindings, rank)
 
     def _bound(self, bindings: Bindings, rank: int) -> Iterator[_Node | Scores]:
         """Score the first of some bindings if it may win, and yield a node for the rest of them."""
+        if self.hopeless(bindings.bound):
+            self.tally.add("bindings pruned by their bound", bindings.count)
+            return
         rest = bindings.rest
         if rest is not None:
-            yield self._node(rest.bound, lambda: self._bound(rest, rank + 1), rank + 1)
-        bounded = bound_binding(self.tables, bindings)
-        if bounded is not None and not self.hopeless(bounded.bound):
-            yield from self._score(bounded)
-
-    def _score(self, bounded: Bounded) -> Iterator[Scores]:
-        scores = score(self.tables, bounded)
+            yield self._node(rest.bound, "bindings", (rest, rank + 1), rank + 1)
+        if bindings.loose:
+            tight = tighten(self.tables, bindings, self)
+            self.tally.add("bindings pruned by their bound", tight.dropped)
+            if tight.rows:
+                yield from self._bound(tight, rank)
+            return
+        scores = score(self.tables, bound_binding(self.tables, bindings), self)
         self.scored += 1
         self.tally.add("bindings")
-        self.tally.add("combinations", scores.total)
-        self.tally.add("fitting", len(scores.latency))
+        self.tally.add("residences", scores.total)
+        self.tally.add("residences that do not fit", scores.unfit)
+        self.tally.add("residences pruned by their bound", scores.hopeless)
         yield scores
 
-    def ticks(self) -> float:
-        """Return the ticks above which no part may be busy in a design that wins."""
-        if self._objective_name != "latency" or self.limit is None:
-            return float("inf")
-        return self.limit[0] * _SLACK
-
-    def key(self, bound: Bound) -> Key:
-        """Return what is to be least."""
-        return self.objective(bound)
+    def keys(self, latency: Array, energy: Array, traffic: Array) -> tuple[Array, ...]:
+        """Return what is to be least, of many designs."""
+        return self.objective((latency, energy, traffic))  # type: ignore[arg-type,return-value]
 
     def hopeless(self, bound: Bound) -> bool:
         """Say whether nothing with this bound can be better than the best so far, or than the cutoff."""
@@ -273,8 +302,7 @@ class GroupSearch:
         if not len(scores.latency):
             return
         columns = (scores.latency, scores.energy, scores.traffic)
-        keys = self.objective(columns)  # type: ignore[arg-type]
-        order = np.lexsort(tuple(reversed(keys)))
+        order = np.lexsort(tuple(reversed(self.keys(*columns))))
         for row in order:
             least = (float(columns[0][row]), float(columns[1][row]), float(columns[2][row]))
             if self.hopeless(least):

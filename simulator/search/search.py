@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from arch_specs.cost import chip_area
@@ -18,7 +18,9 @@ from simulator.mapping_printer import print_mapping
 from simulator.report import Report
 from simulator.search.cuts import CutSearch
 from simulator.search.group import OBJECTIVES, Found, Key, Tally, group_binding, group_buffers
+from simulator.search.keep import freeze, thaw
 from simulator.search.nests import divisors, nest_of
+from simulator.search.options import Options
 from simulator.search.setting import Setting
 from simulator.workload import Workload
 
@@ -26,22 +28,6 @@ __all__ = ["Options", "SearchResult", "search"]
 
 Say = Callable[[str], None]
 _CUT_AFTER = 256  # steps of a round from which on cuts are searched too, though the whole may still be one group
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is sought and how hard.
-
-    `objective` is latency, energy, traffic, edp or area; `effort` bounds the steps (corners looked at, bindings
-    scored) while nothing is proven, `polish` those after that, which choose among equals; `cycles_per_point` fixes the
-    cycles that a point of an Einsum takes.
-    """
-
-    objective: str = "latency"
-    accounting: str | Accounting = "clean"
-    effort: int = 2000
-    polish: int = 48
-    cycles_per_point: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,32 +91,49 @@ def _text(design: Design, objective: str) -> str:
 
 
 def search(
-    workload: Workload, architecture: Architecture, options: Options | None = None, say: Say = lambda _: None
+    workload: Workload,
+    architecture: Architecture,
+    options: Options | None = None,
+    say: Say = lambda _: None,
+    state: bytes | None = None,
+    keep: Callable[[Callable[[], bytes]], None] = lambda _: None,
 ) -> SearchResult:
     """Return the best design of a cascade on a spatial array over the space of `simulator.search.nests`.
 
     The space: inner extents, cuts into fusion groups, order and tiles of shared loops, the order of what is left, ranks
     unrolled over each part, the part of each Einsum, the memories of each tensor; everything overlaps within a group,
     as waiting never shortens it. Ties go to the design found first; the same arguments always give the same design.
-    `say` hears of the progress. An interruption (`KeyboardInterrupt`) ends the search with the best so far.
+    `say` hears of the progress. `keep` is handed, now and then, what gives the state of the search as bytes; from
+    this `state`, the same search goes on to the same result. An interruption (`KeyboardInterrupt`) ends the search with
+    the best so far.
 
-    Raises MappingError when nothing of the space fits, SpecError for an unknown objective.
+    Raises MappingError when nothing of the space fits, SpecError for an unknown objective or a state of no search.
     """
     options = options or Options()
     if options.objective == "area":
         # All mappings of one machine have its area; among equals the fastest.
-        return replace(search(workload, architecture, replace(options, objective="latency"), say), objective="area")
+        as_fast = replace(options, objective="latency")
+        return replace(search(workload, architecture, as_fast, say, state, keep), objective="area")
     if options.objective not in OBJECTIVES:
         hint = suggest(options.objective, OBJECTIVES) or f"objectives are {', '.join(OBJECTIVES)}, area"
         raise SpecError(f"unknown objective '{options.objective}'; {hint}")
     accounting = options.accounting
     charged = find_accounting(accounting) if isinstance(accounting, str) else accounting
     base = Setting(workload, architecture, charged, {}, options.cycles_per_point)
+    base.check_able()
     tally = Tally()
-    progress = _Progress([CutSearch(s, options.objective, tally) for s in _partitions(base)], options, tally, say)
+    if state is None:
+        progress = _Progress([CutSearch(s, options.objective, tally) for s in _partitions(base)], options, tally)
+    else:
+        progress = thaw(state)
+        if not isinstance(progress, _Progress):
+            raise SpecError("the state is not that of a search")
     stopped = False
     try:
-        progress.run()
+        while progress.more:
+            progress.advance()
+            say(str(progress))
+            keep(lambda: freeze(progress))
     except KeyboardInterrupt:
         stopped = True
     return _result(progress, stopped)
@@ -148,14 +151,20 @@ def _partitions(base: Setting) -> Iterator[Setting]:
 
 
 class _Progress:
-    """All inner extents side by side: each gets a share of the effort while it may still win."""
+    """All inner extents side by side: each gets a share of the effort while it may still win.
 
-    def __init__(self, cuts: list[CutSearch], options: Options, tally: Tally, say: Say) -> None:
-        self.objective = OBJECTIVES[options.objective]
+    The effort is spent in rounds, each twice as long: `share` is what each gets in this one, `turn` whose it is,
+    `begun` the steps at its begin; `polished` are the steps since the best was proven; `more` says whether anything is
+    left to do.
+    """
+
+    def __init__(self, cuts: list[CutSearch], options: Options, tally: Tally) -> None:
         self.options = options
         self.tally = tally
-        self.say = say
-        self.cuts = sorted(cuts, key=lambda cut: self.objective(cut.bound)[0])
+        self.cuts = sorted(cuts, key=lambda cut: OBJECTIVES[options.objective](cut.bound)[0])
+        self.share, self.turn, self.polished = 8, 0, 0
+        self.more = True
+        self.begun = self.unpolished = 0
         tally.add("inner extents", len(cuts))
 
     @property
@@ -174,36 +183,34 @@ class _Progress:
         """What no design of the space is below."""
         return min(min(cut.proven for cut in self.cuts)[0], self.best_key[0] if self.best_key else float("inf"))
 
-    def run(self) -> None:
-        """Spend the effort in rounds, each twice as long, until the best is proven and polished."""
-        share, polished = 8, 0
-        while self.tally.steps < self.options.effort:
-            before = start = self.tally.steps
-            for cut in self.cuts:
-                key = self.best_key
-                if key is not None and not _may_win(cut, key):
-                    continue
-                cut.run(min(share, self.options.effort - self.tally.steps), key, cut=share >= _CUT_AFTER)
-                self._report()
-                if self.tally.steps >= self.options.effort:
-                    return
-                if self._is_proven():
-                    polished += self.tally.steps - before
-                    before = self.tally.steps
-                    if polished >= self.options.polish:
-                        return
-            if self.tally.steps == start and (share >= _CUT_AFTER or self._is_proven()):
+    def advance(self) -> None:
+        """Give the next inner extents their share."""
+        if self.turn == len(self.cuts):
+            idle = self.tally.steps == self.begun
+            if idle and (self.share >= _CUT_AFTER or self._is_proven()):
+                self.more = False
                 return
-            share *= 2
+            self.share, self.turn = 2 * self.share, 0
+            self.begun = self.unpolished = self.tally.steps
+        cut, key = self.cuts[self.turn], self.best_key
+        self.turn += 1
+        if key is not None and not _may_win(cut, key):
+            return
+        cut.run(min(self.share, self.options.effort - self.tally.steps), key, cut=self.share >= _CUT_AFTER)
+        if self._is_proven():
+            self.polished += self.tally.steps - self.unpolished
+            self.unpolished = self.tally.steps
+            self.more = self.polished < self.options.polish
+        self.more = self.more and self.tally.steps < self.options.effort
 
     def _is_proven(self) -> bool:
         key = self.best_key
         return key is not None and key[0] <= self.bound * (1 + 1e-12)
 
-    def _report(self) -> None:
+    def __str__(self) -> str:
         key = self.best_key
         least = "nothing fits yet" if key is None else f"best {key[0]:.6g}, bound {self.bound:.6g}"
-        self.say(f"{self.tally.counts['bindings']} bindings, {self.tally.counts['combinations']} designs; {least}")
+        return f"{self.tally.counts['bindings']} bindings, {self.tally.counts['residences']} designs; {least}"
 
 
 def _may_win(cut: CutSearch, key: Key) -> bool:

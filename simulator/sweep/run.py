@@ -1,4 +1,7 @@
-"""A sweep evaluated block by block, many designs at a time where they differ in numbers only."""
+"""A sweep evaluated block by block, many designs at a time where they differ in numbers only.
+
+What is to be run in cycles is bounded first, many at a time; the engine then runs the feasible designs one by one.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from simulator.sweep.scalar import as_table, scalar_rows
+from simulator.sweep.scalar import as_table, run_rows, scalar_rows
 from simulator.sweep.space import Space, Table
 from simulator.sweep.vector import Vector, make_vector
 
@@ -27,6 +30,8 @@ class Sweep:
     @property
     def block(self) -> int:
         """How many designs are evaluated at a time; it depends on the sweep alone."""
+        if self.space.method == "cycle":
+            return 16
         if self.vector is None:
             return 64
         tried = len(self.vector.structures) * (8 if self.vector.tiles.knobs else 1)
@@ -35,9 +40,10 @@ class Sweep:
     def table(self, start: int, stop: int) -> Table:
         """Return the rows of designs `start` to `stop`."""
         numbers = np.arange(start, stop)
-        if self.vector is not None:
-            return self.vector.table(numbers)
-        return as_table(self.space, scalar_rows(self.space, numbers))
+        if self.vector is None:
+            return as_table(self.space, scalar_rows(self.space, numbers))
+        bounded = self.vector.table(numbers)
+        return bounded if self.space.method == "bound" else as_table(self.space, run_rows(self.space, bounded))
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[Table]:
         """Yield the rows of designs `start` to `stop`, a block at a time."""

@@ -1,9 +1,10 @@
-"""Designs of a sweep one by one: the path that any mapping can go."""
+"""Designs of a sweep one by one: the path that any mapping can go, and every run of the engine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from simulator.library import make_design
 from simulator.report import DEPENDENCES
 from simulator.sweep.space import Column, Space, Table
 
-__all__ = ["as_table", "scalar_rows"]
+__all__ = ["as_table", "run_rows", "scalar_rows"]
 
 
 def scalar_rows(space: Space, rows: Column) -> Iterator[dict[str, Any]]:
@@ -36,7 +37,7 @@ def _row(space: Space, point: dict[str, Any]) -> dict[str, Any]:
     shaped = replace(space.workload, extents={**space.workload.extents, **extents})
     try:
         design = make_design(shaped, space.architecture, space.template, settings)
-        report = evaluate(design, space.accounting)
+        report = evaluate(design, space.accounting, space.method)
     except (MappingError, SpecError) as error:
         return point | {"feasible": False, "why": str(error)}
     bound_by = DEPENDENCES if report.bound_by.startswith(DEPENDENCES) else report.bound_by
@@ -53,6 +54,30 @@ def _row(space: Space, point: dict[str, Any]) -> dict[str, Any]:
         "bound_by": bound_by,
         **{f"util_{name}": report.utilization.get(name, 0.0) for name in space.resources},
     }
+
+
+def run_rows(space: Space, bounded: Table) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table as `scalar_rows` does, its knobs as they are there: the engine runs what is feasible.
+
+    Knobs are chosen by the bound, so that a design need not be planned again to be run.
+    """
+    names = [f.name for f in space.fields if f.name == "why" or f.name in space.values or f.name.startswith("mapping.")]
+    for row, feasible in enumerate(bounded["feasible"].tolist()):
+        held = {name: _plain(bounded[name][row]) for name in names}
+        if feasible:
+            yield _row(space, {name: value for name, value in held.items() if name != "why"})
+        else:
+            yield {name: value for name, value in held.items() if value is not None} | {"feasible": False}
+
+
+def _plain(value: Any) -> Any:
+    """Return a cell as a value of Python: a whole number as one, None where there is none."""
+    if isinstance(value, str):
+        return value
+    number = value.item()
+    if isnan(number):
+        return None
+    return int(number) if number == int(number) else number
 
 
 def _knobs(design: Design) -> dict[str, int | str]:

@@ -37,13 +37,14 @@ class Field:
 
 @dataclass(frozen=True)
 class Space:
-    """A set of designs, and what of their cost is charged."""
+    """A set of designs, what of their cost is charged, and whether their latency is a bound or that of a run."""
 
     workload: Workload
     architecture: Architecture
     template: Template
     axes: tuple[Axis, ...]
     accounting: Accounting
+    method: Literal["bound", "cycle"] = "bound"
 
     @property
     def points(self) -> int:

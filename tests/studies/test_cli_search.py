@@ -1,10 +1,19 @@
 """`attnsim search` answers by contract, and the mapping it writes gives the same numbers to `attnsim eval`."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from studies.cli import main
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(*words):
@@ -29,3 +38,61 @@ def test_what_is_wrong_ends_with_a_message_and_exit_code_2():
     result = run("search", "attention_1pass", "fusemax", "M=1024", "--workload", "bert", "--objective", "speed")
     assert result.exit_code == 2
     assert "unknown objective 'speed'" in result.stderr
+
+
+CELL = ("search", "attention_1pass", "fusemax", "M=1024", "--workload", "bert", "--format", "json")
+
+
+def test_the_second_search_of_a_cell_is_answered_without_searching(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTNSIM_CACHE", str(tmp_path))
+    first = run(*CELL)
+    assert first.exit_code == 0, first.output
+    monkeypatch.setattr("simulator.search.search.search", None)
+    second = run(*CELL)
+    assert second.stdout == first.stdout
+    assert run(*CELL, "--no-cache").exit_code == 1
+
+
+@pytest.mark.parametrize("change", [("M=2048",), ("--set", "pe1d.rows=128"), ("--objective", "traffic")])
+def test_another_search_is_not_answered_from_the_cache(tmp_path, monkeypatch, change):
+    monkeypatch.setenv("ATTNSIM_CACHE", str(tmp_path))
+    assert run(*CELL).exit_code == 0
+    monkeypatch.setattr("simulator.search.search.search", None)
+    other = [word for word in CELL if not (word == "M=1024" and change[0].startswith("M="))]
+    assert isinstance(run(*other, *change).exception, TypeError)
+
+
+def test_an_answer_that_is_cut_off_is_searched_for_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTNSIM_CACHE", str(tmp_path))
+    first = run(*CELL)
+    (kept,) = tmp_path.glob("search-*.json")
+    kept.write_text(kept.read_text()[:100])
+    assert run(*CELL).stdout == first.stdout
+
+
+def test_a_folder_of_another_search_is_refused(tmp_path):
+    folder = tmp_path / "state"
+    assert run(*CELL, "--resume", str(folder)).exit_code == 0
+    assert run(*CELL, "--resume", str(folder)).exit_code == 0
+    other = run(*CELL, "--objective", "energy", "--resume", str(folder))
+    assert other.exit_code == 2
+    assert "holds another search: options differ" in other.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_a_search_killed_twice_and_resumed_is_byte_identical(tmp_path):
+    code = "import studies.search_store as s; s._PAUSE_S = s._SHARE = 0\nfrom studies.cli import main\nmain()"
+    cell = [word if word != "bert" else "xlm" for word in CELL]
+    words = [sys.executable, "-c", code, *cell, "--resume", str(tmp_path / "state")]
+    state = tmp_path / "state" / "state"
+    for seed in ("1", "2"):
+        process = subprocess.Popen(words, cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": seed}, stdout=subprocess.PIPE)
+        before = state.read_bytes() if state.exists() else b""
+        while not state.exists() or state.read_bytes() == before:
+            assert process.poll() is None
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+    resumed = subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout
+    whole = [sys.executable, "-m", "studies.cli", *cell, "--no-cache"]
+    assert resumed == subprocess.run(whole, cwd=ROOT, capture_output=True, check=True).stdout

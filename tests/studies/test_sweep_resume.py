@@ -65,6 +65,38 @@ def test_a_sweep_killed_three_times_and_resumed_is_byte_identical(tmp_path, whol
     assert json.loads((tmp_path / "t.csv.meta.json").read_text())["parts_found"] >= 5
 
 
+CYCLES = [
+    *(sys.executable, "-m", "studies.cli", "sweep", "attention_1pass", "fusemax", "--workload", "bert"),
+    *(
+        "--method",
+        "cycle",
+        "--set",
+        "M=2^10..2^20",
+        "--set",
+        "L3.capacity=1MiB..4MiB:1MiB",
+        "--set",
+        "pe1d.rows=128,256",
+    ),
+]
+
+
+def test_a_sweep_in_cycles_killed_three_times_and_resumed_is_byte_identical(tmp_path):
+    finish(
+        subprocess.Popen([*CYCLES, "--out", str(tmp_path / "whole.csv")], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    )
+    out, parts = tmp_path / "t.csv", tmp_path / "t.csv.parts"
+    for least in (1, 2, 4):
+        more = ["--resume"] if least > 1 else []
+        process = subprocess.Popen([*CYCLES, "--out", str(out), *more], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        stop_after(process, parts, least, signal.SIGKILL)
+        assert not out.exists()
+    assert 4 <= len(list(parts.glob("part-*"))) < 6  # 88 designs of 16 a part
+    words = [*CYCLES, "--out", str(out), "--resume", "--workers", "2"]
+    assert "88 designs" in finish(subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True))
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert json.loads((tmp_path / "t.csv.meta.json").read_text())["method"] == "cycle"
+
+
 def test_ctrl_c_leaves_what_is_finished(tmp_path, whole):
     out = tmp_path / "t.csv"
     process = start(out)

@@ -88,3 +88,41 @@ def test_a_sweep_without_axes_is_one_design():
     sweep = Sweep(space({}, M=4096))
     assert sweep.space.points == 1
     assert sweep.table(0, 1)["feasible"].tolist() == [True]
+
+
+def in_cycles(axes, cascade="attention_1pass", arch="fusemax", mapping=None):
+    return replace(space(axes, cascade, arch, mapping), method="cycle")
+
+
+@pytest.mark.parametrize(
+    ("axes", "cascade", "arch", "mapping"),
+    [
+        ({"M": [1024, 1000, 4096], "L3.capacity": ["64 KiB", "16 MiB"]}, "attention_1pass", "fusemax", None),
+        ({"M": [1024, 2048], "mapping.queries": [256, 1024]}, "attention_1pass", "fusemax", "fusemax_arch"),
+        ({"M": [1024], "mapping.resident": ["Q+K", "none"]}, "attention_3pass", "flat", None),
+    ],
+)
+def test_a_row_in_cycles_is_the_run_of_its_design(axes, cascade, arch, mapping):
+    given = in_cycles(axes, cascade, arch, mapping)
+    table = Sweep(given).table(0, given.points)
+    single = as_table(given, scalar_rows(given, np.arange(given.points)))
+    assert table["feasible"].any()
+    for name, column in single.items():
+        assert column.dtype == table[name].dtype, name
+        np.testing.assert_array_equal(table[name], column, err_msg=name)
+
+
+def test_a_run_is_never_faster_than_the_bound():
+    given = in_cycles({"M": "2^10..2^14", "pe1d.rows": [128, 256]})
+    table = Sweep(given).table(0, given.points)
+    bound = Sweep(replace(given, method="bound")).table(0, given.points)
+    assert (table["latency_s"] >= table["ceiling_s"]).all()
+    assert (table["latency_s"] > bound["latency_s"] * (1 - 1e-12)).all()
+    assert (table["latency_s"] != bound["latency_s"]).any()
+    np.testing.assert_allclose(table["energy_j"], bound["energy_j"], rtol=1e-12)
+
+
+def test_the_facade_sweeps_in_cycles():
+    table = attnsim.sweep("attention_1pass", "fusemax", {"M": [1024]}, workload="bert", method="cycle")
+    report = attnsim.evaluate("attention_1pass", "fusemax", workload="bert", method="cycle", M=1024)
+    assert table.latency_s[0] == report.latency_s
