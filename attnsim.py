@@ -45,17 +45,18 @@ _LOADERS = {
     "archs": "load_machine",
     "mappings": "load_mapping",
     "workloads": "load_workload",
+    "placements": "load_placement",
     "models": "load_model",
 }
 
 
 def names(kind: str) -> list[str]:
-    """Return the names that the library has of a kind: cascades, archs, mappings, models, workloads or studies."""
+    """Return the names that the library has of a kind: cascades, archs, models, studies, ..."""
     return [entry.name for entry in entries(kind)]
 
 
 def load(name: str | Path) -> Any:
-    """Return the cascade, architecture, mapping, model or workload that a name or a path means.
+    """Return the cascade, architecture, model, ... that a name or a path means.
 
     >>> load("fusemax").clock_hz
     940000000.0

@@ -18,6 +18,8 @@ __all__ = ["READERS", "kind_of_machine", "load_any"]
 READERS: dict[str, tuple[str, str]] = {
     "spatial": ("arch_specs.load", "load_architecture"),
     "gpu": ("arch_specs.load_gpu", "load_gpu_file"),
+    "cluster": ("arch_specs.load_cluster", "load_cluster_file"),
+    "device": ("arch_specs.load_device", "load_device_file"),
 }
 
 

@@ -71,7 +71,9 @@ class _Splitter:
         self.extents = {e.name: e for e in cascade.extents}
         self.lookups = 0
         indices = [i for e in cascade.einsums for a in (e.output, *e.accesses) for i in a.indices]
-        self.split = {e.name for e in cascade.extents if any(tiles_of(i, e) is not None for i in indices)}
+        self.split = {
+            e.name for e in cascade.extents if any(tiles_of(i, e, cascade.extents) is not None for i in indices)
+        }
 
     def root(self, rank: str) -> str:
         """Return the rank that this one is declared equal to."""
@@ -96,7 +98,11 @@ class _Splitter:
 
     def coordinates(self, index: Affine, rank: str) -> tuple[Coordinate, ...]:
         fine = self.fine(rank)
-        tiles = tiles_of(index, self.extents[self.root(rank)]) if self.root(rank) in self.extents else None
+        tiles = (
+            tiles_of(index, self.extents[self.root(rank)], self.extents.values())
+            if self.root(rank) in self.extents
+            else None
+        )
         if tiles is not None and len(fine) > 1:
             factors = self.extents[self.root(rank)].factors
             return tuple(Coordinate(v) for t, f in zip(tiles, factors, strict=True) for v in self.variables(t, f))

@@ -6,6 +6,7 @@ Two cascades are compared without rounding where that is possible: with whole nu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 
 from einsum_cascades.diagnostics import Problem, SpecError
 from einsum_cascades.exact import FIELD, PRIME, NotExact
-from einsum_cascades.extents import resolve_extents
+from einsum_cascades.extents import find_number, resolve_extents
 from einsum_cascades.interpret import evaluate, limit_of, run
-from einsum_cascades.ir import Cascade
+from einsum_cascades.ir import Cascade, Symbol
 from einsum_cascades.references import find_reference
 
 __all__ = ["Equality", "compare_with_cascade", "compare_with_reference", "draw_extents", "draw_inputs"]
@@ -62,6 +63,10 @@ def _draw_extents(cascade: Cascade, rng: np.random.Generator) -> dict[str, int]:
         for e in cascade.extents
         if e.name not in made
     }
+    for condition in cascade.needs:  # what equals an expression of the others is not left to chance
+        if isinstance(condition.left, Symbol) and condition.relation == "==" and condition.left.name in drawn:
+            with suppress(KeyError):
+                drawn[condition.left.name] = int(find_number(condition.right, drawn))
     return resolve_extents(cascade, drawn)
 
 

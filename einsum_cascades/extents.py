@@ -9,7 +9,7 @@ from math import prod
 from einsum_cascades.diagnostics import Problem, SpecError, suggest
 from einsum_cascades.ir import Call, Cascade, Condition, Expr, Number, Symbol, walk
 
-__all__ = ["NUMBERS", "resolve_extents"]
+__all__ = ["NUMBERS", "find_number", "resolve_extents"]
 
 # What may be computed with extents, before anything is run.
 NUMBERS: dict[str, Callable[..., float]] = {
@@ -19,6 +19,7 @@ NUMBERS: dict[str, Callable[..., float]] = {
     "div": lambda a, b: a / b,
     "neg": lambda a: -a,
     "mod": lambda a, b: a % b,
+    "pow": lambda a, b: a**b,
     "floor": math.floor,
     "max": max,
     "min": min,
@@ -86,18 +87,24 @@ def resolve_extents(cascade: Cascade, given: Mapping[str, int], *, ragged: bool 
 
 
 def _holds(condition: Condition, extents: Mapping[str, int]) -> bool:
-    left, right = (_number(side, extents) for side in condition.sides)
+    left, right = (find_number(side, extents) for side in condition.sides)
     return _RELATIONS[condition.relation](left, right)
 
 
-def _number(expr: Expr, extents: Mapping[str, int]) -> float:
+def find_number(expr: Expr, extents: Mapping[str, int]) -> float:
+    """Return the value of an expression of extents. KeyError when one is not given.
+
+    >>> from einsum_cascades.expressions import Call, Number, Symbol
+    >>> findfind_number(Call("mul", (Symbol("M"), Number(2.0))), {"M": 3})
+    6.0
+    """
     match expr:
         case Number(value):
             return value
         case Symbol(name):
             return extents[name]
         case Call(operator, arguments):
-            return NUMBERS[operator](*(_number(a, extents) for a in arguments))
+            return NUMBERS[operator](*(find_number(a, extents) for a in arguments))
     raise TypeError(f"not an expression of extents: {expr!r}")
 
 

@@ -128,7 +128,7 @@ def outputs_are_simple(cascade: Cascade) -> Iterator[Problem]:
     for einsum in cascade.einsums:
         seen: set[str] = set()
         for index in einsum.output.indices:
-            partition = any(tiles_of(index, e) is not None for e in cascade.extents)
+            partition = any(tiles_of(index, e, cascade.extents) is not None for e in cascade.extents)
             if not index.variables and not index.lookups and not einsum.init:
                 hint = f"write 'init {einsum.name}[...] = ...'"
                 yield Problem(f"only an init line writes a single coordinate of {einsum.name}", index.span, hint)

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "timeline": ("studies.commands_timeline", "timeline_command", "Draw when each Einsum runs on which part."),
     "sweep": ("studies.commands_sweep", "sweep_command", "Evaluate many designs: a product of axes, one table."),
     "search": ("studies.commands_search", "search_command", "Find the best mapping of a cascade on an architecture."),
+    "serve": ("studies.commands_serve", "serve_command", "Serve requests: waiting, pace and goodput of one policy."),
     "gpu": ("studies.commands_gpu", "gpu_command", "Predict an attention kernel on a GPU."),
     "gna": ("studies.commands_gna", "gna_command", "Count the tiles of a neighborhood mask; search for better ones."),
     "regress": ("studies.commands_regress", "regress_command", "Compare every study with papers and our own past."),

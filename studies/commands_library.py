@@ -23,6 +23,7 @@ _READERS: dict[str, tuple[str, str]] = {
     "kernels": ("simulator.targets.gpu.kernel", "load_kernel_file"),
     "mappings": ("simulator.mapping_reader", "read_mapping_file"),
     "workloads": ("simulator.workload_reader", "read_workload_file"),
+    "placements": ("simulator.targets.cluster.placement", "read_placement_file"),
     "models": ("simulator.transformer_reader", "read_model_file"),
 }
 

@@ -43,9 +43,9 @@ def examine() -> list[Row]:
 
 
 def _places() -> list[Row]:
-    from simulator.kernels.jit import kernel_folder
+    from simulator.kernels.folder import kept_folder
 
-    cache = kernel_folder()
+    cache = kept_folder()
     known = ", ".join(display_path(folder) for folder in user_folders()) or "none; set ATTNSIM_PATH to add one"
     colours = "off" if os.environ.get("NO_COLOR") else "on a terminal, off when piped; NO_COLOR=1 turns them off"
     return [

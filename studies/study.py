@@ -63,16 +63,24 @@ class Result:
 
 @dataclass(frozen=True)
 class Study:
-    """A question that a paper asks, and the function that answers it; `say` hears of its progress."""
+    """A question that a paper asks, and the function that answers it; `say` hears of its progress.
+
+    `analyze_data` answers from a file of the user's own, where the study can read one.
+    """
 
     name: str
     question: str
     paper: str
     analyze: Callable[[Say], Result] = field(repr=False)
+    analyze_data: Callable[[Path, Say], Result] | None = field(default=None, repr=False)
 
-    def run(self, say: Say = lambda _: None) -> Result:
-        """Return the tables, figures and card."""
-        return self.analyze(say)
+    def run(self, say: Say = lambda _: None, data: Path | None = None) -> Result:
+        """Return the tables, figures and card; StudyError where the study reads no data and some are given."""
+        if data is None:
+            return self.analyze(say)
+        if self.analyze_data is None:
+            raise StudyError(f"the study '{self.name}' reads no data of one's own")
+        return self.analyze_data(data, say)
 
 
 def load_study(name: str) -> Study:

@@ -58,7 +58,8 @@ def prompt_pool_attention(inputs: Inputs, extents: Extents) -> Outputs:
     z = np.zeros((extents["F"], extents["P"]))
     for p in range(extents["P"]):
         able = [n for n in range(extents["N"]) if i["SERVES"][n] == i["KIND"][p]]
-        chosen = sorted(able, key=lambda n, p=p: -nearness[p, n])[: extents["T"]]
+        able.sort(key=(-nearness[p]).__getitem__)
+        chosen = able[: extents["T"]]
         keys = np.concatenate([i["K"], i["PK"][:, chosen]], axis=1)
         z[:, p] = np.concatenate([i["V"], i["PV"][:, chosen]], axis=1) @ softmax(keys.T @ i["Q"][:, p], 0)
     return {"Z": z}

@@ -1,7 +1,7 @@
 """Exact attention of one long sequence over several devices: each holds a block of queries, keys and values.
 
-Ring: blocks of K and V go around while the block at hand is attended to, n steps of max(compute, send) but for the last,
-which sends nothing. All-gather: every device first collects all of K and V. Both compute the same operations.
+Ring: blocks of K and V go around while the block at hand is attended to: n steps of max(compute, send) but the last.
+All-gather: every device first collects all of K and V. Both compute the same operations.
 After the distributed attention of "A Unified View of Long-Sequence Models" (arXiv 2302.06218) and ring attention
 (arXiv 2310.01889).
 """
@@ -99,7 +99,7 @@ def lower_ring(sequence: LongSequence, devices: Devices) -> Group:
 
 
 def largest_length(devices: Devices, heads: int, head_dim: int, *, score_copies: float, element_bytes: int = 2) -> int:
-    """Return the longest sequence that fits: four tensors of its tokens, two blocks of K and V on their way, and scores.
+    """Return the longest sequence that fits: four tensors of its tokens, four blocks on their way, scores.
 
     A device that materializes scores holds `score_copies` times (length / n)^2 of them for each head; 0 where they
     stay on chip. One device has nothing on its way.

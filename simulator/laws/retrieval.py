@@ -25,7 +25,7 @@ class DecodeDevice:
 
 @dataclass(frozen=True, slots=True)
 class HostIndex:
-    """An index on the host: the share of keys that a query scans, seconds for each, and seconds of hand-over a layer."""
+    """An index on the host: the share of keys that a query scans, seconds for each, hand-over seconds a layer."""
 
     scanned: float
     key_s: float

@@ -38,6 +38,7 @@ def test_a_file_is_found_by_its_kind_and_described_by_its_first_line(library: Pa
         "cascades": {"bad": "", "one": "the first line", "two": "said beside the name"},
         "archs": {"chip": "a chip: mine", "FuseMax": "my own"},
         "workloads": {"bert": "a model"},
+        "placements": {},
         "models": {"small": "a small one"},
         "mappings": {"loops": "loops"},
         "kernels": {},
