@@ -12,7 +12,7 @@ from simulator.cycles import order_group
 from simulator.engine import Firing, run_group
 from simulator.taskgraph import Group, TaskGraph
 
-__all__ = ["Bar", "Timeline", "draw_window", "timeline", "timeline_as_given", "trace_events"]
+__all__ = ["Bar", "Timeline", "draw_window", "timeline", "timeline_of", "trace_events"]
 
 # Iterations before and after those asked for.
 _BESIDE = 12
@@ -67,12 +67,11 @@ def timeline(
 
     The tasks of the critical cycle are marked, or those of the critical resource where that is longer.
     """
-    ready, _ = order_group(group, barriers=barriers, depth=depth)
-    return timeline_as_given(ready, title, window)
+    return timeline_of(order_group(group, barriers=barriers, depth=depth)[0], title, window)
 
 
-def timeline_as_given(ready: Group, title: str, window: tuple[int, int]) -> Timeline:
-    """Return what a fusion group does in a window of iterations, in the order that its graph already has.
+def timeline_of(ready: Group, title: str, window: tuple[int, int]) -> Timeline:
+    """Return what a fusion group that has its order does in a window of iterations; as `timeline`.
 
     Where several instances live, a task is called by its instance too: `QK 1`.
     """

@@ -55,7 +55,7 @@ def timeline_command(
     from simulator.targets.gpu.kernel import load_kernel
     from simulator.targets.gpu.problem import Problem
     from simulator.targets.gpu.structure import lower_kernel
-    from simulator.timeline import draw_window, timeline_as_given
+    from simulator.timeline import draw_window, timeline_of
     from studies.commands_timeline import write_timelines
 
     if steps < 1:
@@ -77,7 +77,7 @@ def timeline_command(
         program = lower_kernel(load_kernel(kernel, library_folders()), gpu, problem, sharing=name)
         group = _one_sm(program.groups[0])
         title = f"{kernel} on {gpu.name}, {'one at a time' if name == 'greedy' else 'evenly shared pipes'}"
-        lines.append(timeline_as_given(group, title, draw_window(group, steps)))
+        lines.append(timeline_of(group, title, draw_window(group, steps)))
     write_timelines(lines, out)
 
 
