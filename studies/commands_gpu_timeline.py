@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["timeline_command"]
 
-_SHARING = "How instances share a pipe: one at a time (greedy), evenly (fair), or both below each other."
+_SHARING = "Pipes that serve one instance at a time (greedy), are shared evenly (fair), or both."
 
 
 @click.command("timeline")
@@ -76,7 +76,7 @@ def timeline_command(
     for name in ("greedy", "fair") if sharing == "both" else (sharing,):
         program = lower_kernel(load_kernel(kernel, library_folders()), gpu, problem, sharing=name)
         group = _one_sm(program.groups[0])
-        title = f"{kernel} on {gpu.name}, {'one at a time' if name == 'greedy' else 'evenly shared pipes'}"
+        title = f"{kernel} on {gpu.name}, {'one at a time' if name == 'greedy' else 'in step'}"
         lines.append(timeline_of(group, title, draw_window(group, steps)))
     write_timelines(lines, out)
 
