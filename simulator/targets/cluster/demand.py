@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Literal
 
 from arch_specs.clusters import Cluster
 from einsum_cascades.diagnostics import MappingError, SpecError
@@ -23,7 +24,8 @@ class Demand:
 
     The context is given, or follows from `lengths`, or is the prompt and half of the answer. The KV cache is held in
     blocks of `block` tokens. With `prefill` the prompts of new requests are work too. `slowdown` is the share of the
-    time of Einsums that messages may add when a link is asked for.
+    time of Einsums that messages may add when a link is asked for. With `attention` "kernel" attention takes what the
+    GPU's decode kernel takes where that is calibrated; a report says which. A sweep has the roofline everywhere.
     """
 
     batch: int | None = None
@@ -34,6 +36,7 @@ class Demand:
     prefill: bool = False
     block: int = 16
     slowdown: float = 0.2
+    attention: Literal["roofline", "kernel"] = "roofline"
     seed: int = 0
 
     @property
