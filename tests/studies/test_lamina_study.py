@@ -2,8 +2,9 @@
 
 import pytest
 
+from studies.lamina_efficiency import Share, fit_share, mean_error, read_linear_layers
 from studies.study import Result, load_study
-from tests.simulator.cluster.designs import rows
+from tests.simulator.cluster.designs import load_cluster, rows
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +84,26 @@ def test_one_host_constant_near_eleven_milliseconds_meets_both_published_ends(re
         for ms in (10, 11, 12)
     ]
     assert min(near) <= 0.05
+
+
+def test_the_presets_have_the_constants_fitted_to_measured_linear_layers(result):
+    fitted = fit_share(read_linear_layers())
+    for name in ("h100_h20", "h100"):
+        shares = load_cluster(name).pool("compute").efficiency
+        assert (shares.linear_bandwidth, shares.linear_compute, shares.sharpness) == (
+            fitted.bandwidth,
+            fitted.compute,
+            fitted.sharpness,
+        )
+    table = result.tables["lamina_linear_layers"]
+    assert table[table.constants == "the presets'"].mean_error.mean() < 0.065
+    assert table[table.held_out & table.constants.str.startswith("fitted")].mean_error.max() < 0.11
+
+
+def test_a_smooth_maximum_is_nearer_to_measurements_than_a_plain_one():
+    rows = read_linear_layers()
+    fitted = fit_share(rows)
+    sharp = min(
+        mean_error(Share(b / 100, c / 100, float("inf")), rows) for b in range(70, 92, 2) for c in range(58, 80, 2)
+    )
+    assert mean_error(fitted, rows) < 0.8 * sharp
