@@ -124,10 +124,8 @@ def _of_field(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
         return _sourced(_quantity(field.metadata["unit"]))
     kept = [t for t in typing.get_args(hint) if t is not type(None)]
     plain = kept[0] if isinstance(hint, types.UnionType) and len(kept) == 1 else hint
-    if plain is int:
-        return _sourced({"type": "integer", "minimum": 1})
-    if plain is float:
-        return _sourced({"type": "number"})
+    if plain in (int, float):
+        return _sourced({"type": "integer", "minimum": 1} if plain is int else {"type": "number"})
     if plain is bool:
         return {"type": "boolean"}
     if typing.get_origin(plain) is typing.Literal:

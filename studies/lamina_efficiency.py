@@ -43,7 +43,8 @@ def linear_s(device: Device, share: Share, parallel: int, tokens: int) -> float:
     compute = 2 * _PARAMETERS * tokens / (parallel * device.flop_per_s * share.compute)
     bandwidth = 2 * _PARAMETERS / (parallel * device.dram_bytes_per_s * share.bandwidth)
     most = max(compute, bandwidth)
-    return most * (1 + (min(compute, bandwidth) / most) ** share.sharpness) ** (1 / share.sharpness)
+    smooth: float = (1 + (min(compute, bandwidth) / most) ** share.sharpness) ** (1 / share.sharpness)
+    return most * smooth
 
 
 def mean_error(share: Share, rows: Sequence[tuple[int, int, float]]) -> float:
