@@ -2,6 +2,8 @@
 
 import pytest
 
+from arch_specs.load_device import load_device
+from studies.lamina_card import H100_PRICES
 from studies.lamina_efficiency import Share, fit_share, mean_error, read_linear_layers
 from studies.study import Result, load_study
 from tests.simulator.cluster.designs import load_cluster, rows
@@ -46,6 +48,10 @@ def test_at_the_break_even_price_the_dollar_gain_is_one(result):
         price = row["h100_usd_per_h_break_even"]
         pair = counts["compute"] * price + counts["memory"] * 4.63
         assert (1 + row["gain"]) * counts["homogeneous"] * price / pair == pytest.approx(1)
+
+
+def test_the_median_price_is_that_of_the_gpus_own_file():
+    assert load_device("h100_sxm").price.usd_per_h == H100_PRICES[1]
 
 
 def test_the_price_of_an_h100_flips_the_sign(result):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from simulator.bounds import bound_group
 from simulator.engine import run_group
-from simulator.targets.cluster.closed import steady_state
+from simulator.targets.cluster.closed import steady_state, weights_on
 from simulator.targets.cluster.demand import Demand
 from simulator.targets.cluster.evaluate import evaluate_cluster
 from simulator.targets.cluster.layer import average_layer
@@ -214,3 +214,15 @@ def test_attention_divided_by_request_takes_as_long_as_its_fullest_device():
     )
     busy = [sum(r.busy_s for r in report.rows if r.einsum == "A") for report in (even, odd)]
     assert busy[1] / busy[0] == pytest.approx(3 / 2)
+
+
+@pytest.mark.parametrize("name", [*MODELS, "qwen3_4b"])
+def test_every_byte_of_weights_lies_on_one_side_of_a_cut(name):
+    model = load_model(name)
+    layer = average_layer(model)
+    for cut in ("attention core", "attention block"):
+        sides = [weights_on(layer, Placement(cut), attention=side) for side in (False, True)]
+        assert sum(sides) == pytest.approx(model.weight_bytes, rel=1e-9)
+        assert (sides[1] > 0) == (cut == "attention block")
+    both = [weights_on(layer, Placement("phase"), attention=side) for side in (False, True)]
+    assert both == pytest.approx([model.weight_bytes] * 2, rel=1e-9)
