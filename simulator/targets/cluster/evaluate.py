@@ -16,7 +16,7 @@ from simulator.targets.cluster.lower import TICK_S, lower_cluster
 from simulator.targets.cluster.money import break_even, nics_at_work, required_link
 from simulator.targets.cluster.placement import Placement
 from simulator.targets.cluster.report import ClusterReport, ClusterRow
-from simulator.targets.cluster.times import SCALARS, Numbers
+from simulator.targets.cluster.times import SCALARS, Numbers, linear_sides
 from simulator.taskgraph import Program
 from simulator.transformer import Model
 
@@ -176,10 +176,15 @@ def _explain(
 ) -> Iterator[str]:
     """Yield sentences on what binds and on what the figures rest."""
     size = _largest_batch(numbers)
-    knee = numbers.linear_flop_per_s * layer.parameter_bytes / (2 * numbers.linear_bytes_per_s)
-    if placement.cut != "phase":
-        state = "compute saturated" if size > knee else "bound by reading weights"
-        yield f"linear layers: {state} ({size:,.0f} requests in a batch, the two are equal at {knee:,.0f})"
+    compute, reading = linear_sides(layer, placement, numbers, size)
+    state = "compute saturated" if compute > reading else "bound by reading weights"
+    yield (
+        f"linear layers: {state} ({size:,.0f} requests in a batch: {compute * 1e3:.3g} ms of arithmetic, "
+        f"{reading * 1e3:.3g} ms of reading weights)"
+    )
+    asked = layer.kv_token_flop / numbers.attention_flop_per_s, layer.kv_token_bytes / numbers.attention_bytes_per_s
+    if numbers.attention_flop_per_s < float("inf"):
+        yield f"attention: bound by {'arithmetic' if asked[0] > asked[1] else 'reading the KV cache'}"
     if placement.cut != "none":
         alone = steady_state(layer, placement, replace(numbers, batches=1), SCALARS)
         if placement.batches > 1:

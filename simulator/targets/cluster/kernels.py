@@ -38,7 +38,7 @@ def with_kernel(
     try:
         seconds, what = _kernel_s(model, pool, placement, float(requests), float(numbers.context), calibration)
     except AttnsimError as error:
-        return numbers, f"attention on {pool.name}: operator roofline ({error})"
+        return numbers, f"attention on {pool.name}: operator roofline ({str(error).splitlines()[0]})"
     slower = max(1.0, float(numbers.imbalance)) if placement.partition == "request" else 1.0
     old, new = (float(t) for t in _attention_s(layer, placement, numbers, requests))
     # The same law with one rate: that at which the KV cache takes as long to read as the kernel takes.

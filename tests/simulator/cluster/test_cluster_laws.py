@@ -16,7 +16,7 @@ from simulator.targets.cluster.evaluate import evaluate_cluster
 from simulator.targets.cluster.layer import average_layer
 from simulator.targets.cluster.lower import TICK_S, lower_cluster
 from simulator.targets.cluster.placement import CUTS, Placement, crossings
-from simulator.targets.cluster.times import SCALARS, Numbers, arrays, numbers_of, stage_times
+from simulator.targets.cluster.times import SCALARS, Numbers, arrays, linear_sides, numbers_of, stage_times
 from tests.oracle import cluster_formulas as oracle
 from tests.simulator.cluster.designs import CORE, TOGETHER, alone, load_cluster, load_model, pair, paper_model
 
@@ -226,3 +226,25 @@ def test_every_byte_of_weights_lies_on_one_side_of_a_cut(name):
         assert (sides[1] > 0) == (cut == "attention block")
     both = [weights_on(layer, Placement("phase"), attention=side) for side in (False, True)]
     assert both == pytest.approx([model.weight_bytes] * 2, rel=1e-9)
+
+
+@pytest.mark.parametrize(("name", "batch", "state"), [
+    ("llama3_70b", 100, "bound by reading weights"),
+    ("llama3_70b", 300, "compute saturated"),
+    ("gpt_oss_120b", 300, "bound by reading weights"),
+])  # fmt: skip
+def test_what_binds_linear_layers_counts_the_experts_that_are_met(name, batch, state):
+    """A dense layer is saturated from about 240 requests on; a routed one reads nearly all experts long before."""
+    report = evaluate_cluster(load_model(name), alone(8), TOGETHER, Demand(batch=batch, context=500))
+    assert report.explain[0].startswith(f"linear layers: {state}")
+
+
+def test_experts_that_are_met_grow_with_requests_to_all():
+    layer, numbers = average_layer(load_model("gpt_oss_120b")), numbers_of(alone(8), TOGETHER, 1.0, 500.0)
+    read = [linear_sides(layer, TOGETHER, numbers, float(n))[1] for n in (1, 2, 100_000)]
+    rate = 8 * 3.35e12 * 0.8
+    dense = sum(layer.parameters.values()) * 2 * layer.layers
+    expert = layer.expert_parameters * layer.expert_bytes * layer.layers
+    assert read[0] * rate == pytest.approx(dense + 4 * expert)
+    assert read[1] * rate == pytest.approx(dense + (8 - 4 * 4 / 128) * expert)
+    assert read[2] * rate == pytest.approx(dense + 128 * expert)
