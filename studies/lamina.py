@@ -23,7 +23,7 @@ from simulator.targets.cluster.times import SCALARS, numbers_of
 from simulator.timeline import draw_window, timeline_of
 from studies.draw_cluster import draw_bandwidth, draw_cost, draw_cut_map, draw_decode
 from studies.lamina_card import H100_PRICES, make_card
-from studies.lamina_data import CORE, FIRST, TOGETHER, TWO, Case, alone, cases, pair, paper_model
+from studies.lamina_data import BLOCK, CORE, FIRST, TOGETHER, TWO, Case, alone, cases, pair, paper_model
 from studies.lamina_efficiency import Share, efficiency_rows
 from studies.study import Result, Say, Study
 
@@ -39,6 +39,7 @@ def case_rows() -> Iterator[dict[str, Any]]:
         base = evaluate_cluster(model, alone(case.homogeneous), TOGETHER, demand)
         apart = pair(case.compute, case.memory)
         one, two = (evaluate_cluster(model, apart, placement, demand) for placement in (CORE, TWO))
+        block = evaluate_cluster(model, apart, BLOCK, demand)
         best = max(one, two, key=lambda report: report.tokens_per_s)
         assert base.usd_per_h is not None and best.usd_per_h is not None
         gain = best.tokens_per_s / base.tokens_per_s
@@ -55,6 +56,7 @@ def case_rows() -> Iterator[dict[str, Any]]:
             "tokens_homogeneous": base.tokens_per_s,
             "tokens_one_batch": one.tokens_per_s,
             "tokens_two_batches": two.tokens_per_s,
+            "tokens_block": block.tokens_per_s,
             "gain": gain - 1,
             "tpot_ratio": best.tpot_s / base.tpot_s,
             "bound_by": best.bound_by,

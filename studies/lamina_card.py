@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from studies.lamina_data import alone
 from studies.study import Claim
 
 __all__ = ["H100_PRICES", "make_card"]
@@ -35,6 +36,7 @@ def make_card(
         *_overlap(overlap),
         *_links(bandwidth),
         *_linear(linear),
+        _arithmetic(),
     )
 
 
@@ -71,6 +73,26 @@ def _gains(table: pd.DataFrame) -> Iterator[Claim]:
             f"{_PRINCIPLES}; what remains is not explained by the devices, and is not absorbed",
             f"{_PAPER}, abstract",
         )
+    yield Claim(
+        "cases with more tokens/s than H100s alone",
+        12.0,
+        float((table.gain > 0).sum()),
+        0.0,
+        "of twelve; the one without: "
+        + "; ".join(f"{row.model} on {row.trace} {row.gain:+.0%}" for _, row in table[table.gain <= 0].iterrows()),
+        f"{_PAPER}, abstract: every gain is positive",
+    )
+    yield Claim(
+        "cases in which attention alone away is faster than the whole attention block away",
+        None,
+        float((table.tokens_two_batches > table.tokens_block).sum()),
+        0.0,
+        "of twelve, two batches by turns, each with as many requests as fit; the block takes projections with it, "
+        "whose weights take room and whose work the other pool shares; over the core it has "
+        f"{table.tokens_block.div(table.tokens_two_batches).min():.2f} to "
+        f"{table.tokens_block.div(table.tokens_two_batches).max():.2f} of its tokens/s",
+        "ours",
+    )
     for column in (c for c in table.columns if c.startswith("gain_host_")):
         host = column.removeprefix("gain_host_").removesuffix("ms")
         for name, published, ours in (
@@ -207,4 +229,18 @@ def _linear(linear: pd.DataFrame) -> Iterator[Claim]:
         "Vidur profiles (MIT licence)",
         float(away.mean_error.min()),
         float(away.mean_error.max()),
+    )
+
+
+def _arithmetic() -> Claim:
+    """Return the claim on how little arithmetic small batches use: requests x bandwidth / rate, while weights bind."""
+    h100 = alone(1).pool("compute")
+    per_request = h100.device.dram_bytes_per_s * h100.efficiency.linear_bandwidth / h100.device.flop_per_s
+    return Claim(
+        "requests below which linear layers on an H100 use less than 20 % of its arithmetic",
+        100.0,
+        0.2 / per_request,
+        0.3,
+        "2 bytes and 2 operations for each parameter, at 0.8 of the bandwidth; published: below about",
+        f"{_PAPER}, section 3",
     )
