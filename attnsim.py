@@ -44,7 +44,6 @@ __all__ = [
 
 _LOADERS = {
     "cascades": "load_cascade",
-    "archs": "load_machine",
     "mappings": "load_mapping",
     "workloads": "load_workload",
     "placements": "load_placement",
@@ -60,10 +59,14 @@ def names(kind: str) -> list[str]:
 def load(name: str | Path) -> Any:
     """Return the cascade, architecture, model, ... that a name or a path means.
 
-    >>> load("fusemax").clock_hz
-    940000000.0
+    >>> load("fusemax").clock_hz, load("h100_h20").usd_per_h
+    (940000000.0, 40.64)
     """
     kind, path = locate_any(name)[0]
+    if kind == "archs":
+        from arch_specs.kinds import load_any
+
+        return load_any(path)
     return getattr(import_module("simulator.library"), _LOADERS[kind])(path)
 
 

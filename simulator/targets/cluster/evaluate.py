@@ -10,12 +10,13 @@ from arch_specs.clusters import Cluster, Pool
 from simulator.bounds import bound_group
 from simulator.targets.cluster.closed import Steady, steady_state
 from simulator.targets.cluster.demand import Demand, check_fit, numbers_for
+from simulator.targets.cluster.kernels import with_kernel
 from simulator.targets.cluster.layer import Layer, average_layer
 from simulator.targets.cluster.lower import TICK_S, lower_cluster
 from simulator.targets.cluster.money import break_even, nics_at_work, required_link
 from simulator.targets.cluster.placement import Placement
 from simulator.targets.cluster.report import ClusterReport, ClusterRow
-from simulator.targets.cluster.times import SCALARS, Numbers
+from simulator.targets.cluster.times import SCALARS, Numbers, linear_sides
 from simulator.taskgraph import Program
 from simulator.transformer import Model
 
@@ -24,8 +25,8 @@ __all__ = ["evaluate_cluster", "make_program"]
 _STEPS = 4  # decode steps of a run; their rate is that between this many and twice as many
 
 
-def make_program(model: Model, cluster: Cluster, placement: Placement, demand: Demand, steps: int = 1) -> Program:
-    """Return the program of some decode steps; MappingError where something does not fit.
+def make_program(model: Model, cluster: Cluster, placement: Placement, demand: Demand) -> Program:
+    """Return the program of a decode step; MappingError where something does not fit.
 
     >>> from simulator.library import load_cluster, load_model, load_placement
     >>> design = load_model("llama3_70b"), load_cluster("h100_h20"), load_placement("lamina")
@@ -34,8 +35,8 @@ def make_program(model: Model, cluster: Cluster, placement: Placement, demand: D
     ['compute', 'compute to memory', 'memory', 'memory to compute']
     """
     layer = average_layer(model)
-    numbers = numbers_for(model, layer, cluster, placement, demand)
-    return _program(layer, cluster, placement, numbers, steps)
+    numbers, _ = _numbers(model, layer, cluster, placement, demand)
+    return _program(layer, cluster, placement, numbers, 1)
 
 
 def evaluate_cluster(
@@ -43,6 +44,7 @@ def evaluate_cluster(
     cluster: Cluster,
     placement: Placement,
     demand: Demand,
+    *,
     method: Literal["bound", "cycle"] = "bound",
     baseline: ClusterReport | None = None,
 ) -> ClusterReport:
@@ -56,7 +58,7 @@ def evaluate_cluster(
     834
     """
     layer = average_layer(model)
-    numbers = numbers_for(model, layer, cluster, placement, demand)
+    numbers, said = _numbers(model, layer, cluster, placement, demand)
     program = _program(layer, cluster, placement, numbers, 1)
     steady = steady_state(layer, placement, numbers, SCALARS)
     group = program.groups[0]
@@ -97,7 +99,7 @@ def evaluate_cluster(
         attained_tpot_s=attained,
         ceiling_tpot_s=ceiling,
         rows=tuple(_rows(program)),
-        explain=tuple(_explain(layer, placement, numbers, steady, pools)),
+        explain=(*_explain(layer, placement, numbers, steady, pools), said),
         price_sources=tuple(
             f"{p.name}: {p.price.usd_per_h:g} USD/h, {p.price.source} {p.price.date}".rstrip() for p in pools if p.price
         ),
@@ -105,6 +107,15 @@ def evaluate_cluster(
         if baseline is not None and baseline.tokens_per_s_per_usd_h is not None
         else None,
     )
+
+
+def _numbers(model: Model, layer: Layer, cluster: Cluster, placement: Placement, demand: Demand) -> tuple[Numbers, str]:
+    """Return the numbers of a design, and what its attention rests on."""
+    numbers = numbers_for(model, layer, cluster, placement, demand)
+    pool = placement.pools(cluster)[1]
+    if demand.attention == "roofline":
+        return numbers, f"attention on {pool.name}: operator roofline"
+    return with_kernel(model, layer, pool, placement, numbers)
 
 
 def _program(layer: Layer, cluster: Cluster, placement: Placement, numbers: Numbers, steps: int) -> Program:
@@ -165,14 +176,19 @@ def _explain(
 ) -> Iterator[str]:
     """Yield sentences on what binds and on what the figures rest."""
     size = _largest_batch(numbers)
-    knee = numbers.linear_flop_per_s * layer.parameter_bytes / (2 * numbers.linear_bytes_per_s)
-    if placement.cut != "phase":
-        state = "compute saturated" if size > knee else "bound by reading weights"
-        yield f"linear layers: {state} ({size:,.0f} requests in a batch, the two are equal at {knee:,.0f})"
+    compute, reading = linear_sides(layer, placement, numbers, size)
+    state = "compute saturated" if compute > reading else "bound by reading weights"
+    yield (
+        f"linear layers: {state} ({size:,.0f} requests in a batch: {compute * 1e3:.3g} ms of arithmetic, "
+        f"{reading * 1e3:.3g} ms of reading weights)"
+    )
+    asked = layer.kv_token_flop / numbers.attention_flop_per_s, layer.kv_token_bytes / numbers.attention_bytes_per_s
+    if numbers.attention_flop_per_s < float("inf"):
+        yield f"attention: bound by {'arithmetic' if asked[0] > asked[1] else 'reading the KV cache'}"
     if placement.cut != "none":
         alone = steady_state(layer, placement, replace(numbers, batches=1), SCALARS)
         if placement.batches > 1:
             gain = alone.tpot_s / steady.tpot_s - 1
             yield f"{placement.batches} batches by turns: {gain:+.1%} over all requests in one batch"
     for pool in pools:
-        yield f"{pool.name}: {pool.count} x {pool.device.name} by the operator roofline with the pool's efficiencies"
+        yield f"linear layers on {pool.name}: operator roofline, {pool.count} x {pool.device.name}"
