@@ -39,8 +39,10 @@ __all__ = [
 ]
 
 _FOLDER = Path(__file__).parent / "decode"
-_OVERLAP = 4.0  # the power of a wave's mean: 1 is no overlap, infinity a perfect one
-_WARM = 0.9  # the share of L2 that a cache may fill to be read from there when the call is repeated
+# Set by hand, not fitted. The power of a wave's mean: 1 is no overlap, infinity a perfect one (a fit gives 3.9); and
+# the share of L2 that a cache may fill to be read from there when the call is repeated.
+_OVERLAP = 4.0
+_WARM = 0.9
 
 
 @dataclass(frozen=True, slots=True)
