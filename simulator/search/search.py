@@ -120,6 +120,7 @@ def search(
     accounting = options.accounting
     charged = find_accounting(accounting) if isinstance(accounting, str) else accounting
     base = Setting(workload, architecture, charged, {}, options.cycles_per_point)
+    base.check_able()
     tally = Tally()
     if state is None:
         progress = _Progress([CutSearch(s, options.objective, tally) for s in _partitions(base)], options, tally)
@@ -209,7 +210,7 @@ class _Progress:
     def __str__(self) -> str:
         key = self.best_key
         least = "nothing fits yet" if key is None else f"best {key[0]:.6g}, bound {self.bound:.6g}"
-        return f"{self.tally.counts['bindings']} bindings, {self.tally.counts['combinations']} designs; {least}"
+        return f"{self.tally.counts['bindings']} bindings, {self.tally.counts['residences']} designs; {least}"
 
 
 def _may_win(cut: CutSearch, key: Key) -> bool:
