@@ -280,4 +280,4 @@ def time_schedule(kernel: DecodeKernel, shape: DecodeShape, schedule: Schedule, 
     most = max(made.parts_of_items(), default=0)
     first_s, each_s = (c.fixup_s, c.fixup_part_s) if isinstance(schedule, StreamK) else (c.merge_s, c.merge_split_s)
     merge = first_s + each_s * most if most > 1 else 0.0
-    return c.launch_s + time + merge + q_bytes / bandwidth + packing
+    return float(c.launch_s + time + merge + q_bytes / bandwidth + packing)
