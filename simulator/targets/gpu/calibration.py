@@ -37,7 +37,7 @@ CONSTANTS: dict[str, dict[str, str]] = {
     "split": {
         "launch_s": "seconds of a call with little to read: launch, block start, merge",
         "dram_share": "share of the rated DRAM bandwidth that reading K and V reaches",
-        "stream_bytes_per_s": "bytes per second that one block reads when it is alone",
+        "block_s": "seconds from the start of a block to its first products, and of its end",
     },
     "chunks": {
         "launch_s": "seconds of a call with one chunk",

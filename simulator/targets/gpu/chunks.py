@@ -19,8 +19,8 @@ def time_chunks(shape: Row, s: Row, out: Out) -> None:
     chunks = ceil(tokens / s[c.COLUMNS])
     rows = shape[c.BATCH] * heads * s[c.READERS]
     waves = ceil(rows / (s[c.SM] * s[c.RESIDENT]))
-    chain = waves * chunks * s[c.STREAM]
-    ideal_chain = rows / (s[c.SM] * s[c.RESIDENT]) * chunks * s[c.STREAM]
+    chain = waves * chunks * s[c.CHAIN]
+    ideal_chain = rows / (s[c.SM] * s[c.RESIDENT]) * chunks * s[c.CHAIN]
     states = shape[c.BATCH] * heads * (chunks * s[c.STATE] + s[c.STATE_ENDS])
     moved = shape[c.BATCH] * tokens * (shape[c.Q_HEADS] * s[c.Q_ROW] + shape[c.KV_HEADS] * s[c.KV_ROW]) + states
     memory = moved / s[c.DRAM_RATE]

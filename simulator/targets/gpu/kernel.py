@@ -33,7 +33,8 @@ class Tile:
     """Rows of Q and columns of K that a block works on, and to which problems the choice applies.
 
     `head_dim` is the largest that it serves; `bits` and `on` (compute capabilities), where given, must match;
-    `resident` blocks live on an SM at a time; `warps` is how many compute.
+    `resident` blocks live on an SM at a time; `warps` is how many compute. A `pair` is two query tiles
+    in ping-pong, of which a short problem fills one.
     """
 
     head_dim: int
@@ -43,6 +44,7 @@ class Tile:
     warps: int = 4
     bits: int | None = None
     masked: bool | None = None
+    pair: bool = False
     on: tuple[str, ...] = ()
 
     def serves(self, head_dim: int, bits: int, masked: bool, capability: str) -> bool:
@@ -59,8 +61,10 @@ class Tile:
 class PassSchedule:
     """What a kernel does in one pass: its tiles, and the family whose calibration it shares.
 
-    `scheduler` is the order of work tiles: as they come, longest first, or one persistent block per slot. `alu_ops`
-    are the fp32 operations per score beside the exponential, `alu_ops_8bit` those where elements of 8 bits must be
+    `scheduler` is the order of work tiles: as they come, longest first, or one persistent block per slot. In decode,
+    up to `few_rows` query rows of a group are padded to that, more to multiples of `step_rows`; beyond
+    `widest_group` heads of a group each reads the keys by itself. `block_8bit` is the start of a block on an 8-bit
+    cache in that of 16 bits; a merge of split keys takes `merge_blocks` starts and `merge_part_s` a part. `alu_ops` are the fp32 operations per score beside the exponential, `alu_ops_8bit` those where elements of 8 bits must be
     scaled and rounded; `dq_bytes` is the width of the sum of dQ. `chunk` is the tokens of a chunk of linear attention,
     `chain` the length of its chain in that of the gated delta rule, `value_blocks` the blocks that share a head's
     values, `states` how often a chunk's state is moved. `launches` are the kernels of one call.
@@ -73,6 +77,12 @@ class PassSchedule:
     split: Literal["never", "heuristic", "always", "stream_k"] = "never"
     unsplit_without_groups: bool = False
     pack_groups: bool = False
+    few_rows: int = 0
+    step_rows: int = 0
+    widest_group: int = 0
+    block_8bit: float = 1.0
+    merge_blocks: float = 1.0
+    merge_part_s: float = 1.4e-7
     alu_ops: float = 4.0
     alu_ops_8bit: float | None = None
     dq_bytes: float = 4.0
@@ -89,7 +99,7 @@ class Kernel:
 
     `path` is the matrix unit's (async: wgmma, tcgen05; sync: mma.sync); `exp_emulated` the share of exponentials that
     run as polynomials on FMA lanes where the exp unit does 16 a clock; `rescale` how often per step the accumulator
-    is rescaled; `boundary` what an operator of a serving framework does beside the kernel; `score_dtype` and
+    is rescaled; `chain_cycles` the latencies of a step that nothing hides where a query tile is alone; `boundary` what an operator of a serving framework does beside the kernel; `score_dtype` and
     `output_dtype` the numbers of the two products where they are not the type of Q.
     """
 
@@ -106,6 +116,7 @@ class Kernel:
     head_dim_step: int = 32
     exp_emulated: float = 0.0
     rescale: float = 1.0
+    chain_cycles: float = 0.0
     boundary: Literal["none", "cache_update", "rope_and_cache"] = "none"
     score_dtype: str | None = None
     output_dtype: str | None = None

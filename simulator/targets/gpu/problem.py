@@ -14,7 +14,7 @@ __all__ = ["BITS", "OPS", "PASSES", "TIMINGS", "Problem", "bounds_of_mask", "tim
 
 OPS = ("sdpa", "mla", "linear")
 PASSES = ("fwd", "bwd", "fwdbwd", "decode")
-TIMINGS = ("burst", "cudagraph", "sustained", "sustained_1s", "locked")
+TIMINGS = ("burst", "eager", "cudagraph", "sustained", "sustained_1s", "locked")
 # Bits of an element as it lies in memory; the two products of a mixed kernel read Q and K in 8 bits, V in its own.
 BITS = {
     "fp32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "mxfp8": 8, "int8": 8, "fp4": 4,
@@ -30,7 +30,7 @@ class Problem:
     `kv_len` counts the keys that a query may see (in decode the cache); `window` the last keys kept for each query,
     0 for all; `page_keys` the keys of a page of the cache, 0 for a cache in one piece. `lengths` gives (q_len, kv_len)
     of each request of a ragged batch in place of the common ones. `timing` says in what state of clocks it is timed:
-    `burst`, `cudagraph` (short replays), `sustained`, `sustained_1s` (at the power cap), or `locked` at `clock_hz`.
+    `burst`, `eager` (burst, each call launched from Python), `cudagraph` (short replays), `sustained`, `sustained_1s` (at the power cap), or `locked` at `clock_hz`.
     """
 
     pass_: Literal["fwd", "bwd", "fwdbwd", "decode"] = "fwd"
@@ -136,13 +136,15 @@ def bounds_of_mask(q_len: int, kv_len: int, causal: bool, window: int) -> tuple[
 
 
 def timing_mode(text: str) -> str:
-    """Return the mode of a timing label of a measurement: `burst_cupti` is burst, an unknown one cudagraph.
+    """Return the mode of a timing label of a measurement: `burst_cupti` is burst, an unknown one eager.
 
     >>> timing_mode("burst_cupti"), timing_mode("profiler"), timing_mode("sustained_locked")
     ('burst', 'burst', 'locked')
     """
+    if text == "burst_event":
+        return "eager"
     if text.startswith(("burst", "profiler", "cupti")):
         return "burst"
     if text in ("locked", "sustained_locked"):
         return "locked"
-    return text if text in TIMINGS else "cudagraph"
+    return text if text in TIMINGS else "eager"

@@ -16,7 +16,7 @@ from simulator.targets.gpu import columns as c
 from simulator.targets.gpu.aliases import find_kernel, passes_of
 from simulator.targets.gpu.calibration import Calibration
 from simulator.targets.gpu.explain import REGIMES
-from simulator.targets.gpu.kernel import Kernel
+from simulator.targets.gpu.kernel import Kernel, load_library
 from simulator.targets.gpu.predict import as_calibration, setup_of
 from simulator.targets.gpu.problem import timing_mode
 from simulator.targets.gpu.regimes import classify_columns
@@ -112,6 +112,7 @@ def predict_rows(
 def plan_rows(frame: pd.DataFrame) -> Plan:
     """Return a table of attention calls sorted into kinds; SpecError where it lacks a column that has no default."""
     table = _complete(frame)
+    load_library()  # a kernel file that is wrong is an error of its own, not a reason of a row
     shapes = np.zeros((len(table), c.SHAPE))
     for name, place in _SHAPE.items():
         shapes[:, place] = table[name].to_numpy(dtype=np.float64)

@@ -55,7 +55,7 @@ def prepare(variant: Variant, kernel: Kernel, gpu: Gpu, calibration: Calibration
         _set_split(s, variant, kernel, gpu, numbers)
     else:
         _set_chunks(s, variant, kernel, gpu)
-    _set_constants(s, schedule, gpu, numbers, level)
+    _set_constants(s, schedule, gpu, numbers, level, variant)
     return s
 
 
@@ -100,12 +100,11 @@ def _set_card(s: list[float], variant: Variant, gpu: Gpu, numbers: Calibration, 
     if level != "T0" and gpu.dram_measured_bytes_per_s:
         s[c.DRAM_RATE] = gpu.dram_measured_bytes_per_s
     s[c.RESIDUAL] = numbers.number("residual_overlap")
-    s[c.TAIL] = numbers.number("tail")
 
 
 def _ceiling(timing: str, gpu: Gpu, numbers: Calibration, level: str) -> float:
     """Return the share of the rated tensor throughput that a matrix product reaches in a timing mode."""
-    if timing in ("burst", "locked"):
+    if timing in ("burst", "eager", "locked"):
         return 1.0
     per_watt = rate(gpu, "bf16", "async") * gpu.sm_count * gpu.clock_rated_hz / gpu.tdp_w
     held = numbers.number(f"flop_per_joule_{gpu.family}")
@@ -114,7 +113,8 @@ def _ceiling(timing: str, gpu: Gpu, numbers: Calibration, level: str) -> float:
     steady = measured.get("sustained", generic)
     if timing == "sustained_1s":
         return measured.get("sustained_1s", steady * numbers.number("one_second"))
-    return steady
+    # Short replays begin cool: the clock has not come down all the way.
+    return float(steady ** numbers.number("graph_exponent")) if timing == "cudagraph" else steady
 
 
 def _set_tiles(s: list[float], variant: Variant, kernel: Kernel, gpu: Gpu, numbers: Calibration) -> None:
@@ -127,10 +127,16 @@ def _set_tiles(s: list[float], variant: Variant, kernel: Kernel, gpu: Gpu, numbe
     tile = kernel.tile(variant.pass_, (d, dv), bits, masked, gpu.compute_capability or "")
     s[c.BACKWARD], s[c.CAUSAL] = float(backward), float(variant.causal)
     s[c.UNEQUAL] = float(masked)
+    s[c.TAIL] = numbers.number("tail_in_order" if schedule.scheduler == "in_order" else "tail")
     s[c.PACK] = float(schedule.pack_groups)
     s[c.ROWS], s[c.COLUMNS] = (tile.kv_columns, tile.q_rows) if backward else (tile.q_rows, tile.kv_columns)
     s[c.RESIDENT], s[c.WARPS] = float(tile.resident), float(tile.warps)
     s[c.ASYNC] = float(kernel.path == "async")
+    s[c.CHAIN] = kernel.chain_cycles
+    s[c.SPLIT_RULE] = float(schedule.split != "never")
+    s[c.PART_ROW] = 8.0 * dv  # a part's output in fp32, written and read
+    s[c.PAIR] = float(tile.pair)
+    s[c.LONELY] = float(tile.pair or tile.resident > 1 or tile.warps <= 4)
     _set_pipes(s, variant, kernel, gpu, tile, (d, dv))
     word, cache = bits / 8, BITS[variant.kv_dtype] / 8
     out = max(word, 2.0)
@@ -207,12 +213,16 @@ def _set_split(s: list[float], variant: Variant, kernel: Kernel, gpu: Gpu, numbe
     s[c.Q_ROW] = 2.0 * (d + dv)
     q_edge, kv_edge = _CACHES[kernel.boundary]
     s[c.Q_EDGE], s[c.KV_EDGE] = q_edge * d * 2.0, kv_edge * d * 2.0
-    scores = float(tile.q_rows * tile.kv_columns)
-    product = 2 * scores * (d + dv) / rate(gpu, variant.dtype, kernel.path)
-    s[c.MMA] = product + scores / gpu.exp_per_clk
+    # Cycles of a query row and a key: the products of a block do not overlap its own exponentials.
+    s[c.MMA] = 2 * (d + dv) / rate(gpu, variant.dtype, kernel.path) + 1 / gpu.exp_per_clk
+    s[c.GRAIN] = float(schedule.few_rows or tile.q_rows)
+    s[c.STEP_ROWS] = float(schedule.step_rows or tile.q_rows)
     s[c.SPLIT_RULE] = float(("never", "heuristic", "always", "stream_k").index(schedule.split))
     s[c.UNSPLIT] = float(schedule.unsplit_without_groups)
-    s[c.MERGE], s[c.MERGE_EACH] = numbers.number("merge_s"), numbers.number("merge_part_s")
+    s[c.EXPOSED] = numbers.number("load_latency_s") * (0.0 if kernel.path == "async" else 1.0)
+    s[c.MERGE_EACH] = schedule.merge_part_s
+    s[c.WIDEST] = float(schedule.widest_group or 1 << 30)
+    s[c.ALONE_ROW] = (d + dv) * 2.0
     s[c.LAUNCHES] = 1.0
 
 
@@ -231,22 +241,33 @@ def _set_chunks(s: list[float], variant: Variant, kernel: Kernel, gpu: Gpu) -> N
     s[c.LAUNCHES] = float(schedule.launches)
 
 
-def _set_constants(s: list[float], schedule: PassSchedule, gpu: Gpu, numbers: Calibration, level: str) -> None:
+def _set_constants(
+    s: list[float], schedule: PassSchedule, gpu: Gpu, numbers: Calibration, level: str, variant: Variant
+) -> None:
     """Set the constants of the family: fitted ones at T2, those set by hand below."""
     family = numbers.family(schedule.family) if level == "T2" else None
     if schedule.form == "tiles":
         found = family.constants if family else generic_tiles(s, schedule, numbers)
         s[c.OVERLAP], s[c.PER_TILE], s[c.LAUNCH] = found["overlap"], found["per_tile"], found["launch_s"]
+        s[c.MERGE] = s[c.LAUNCH]
+        if schedule.scheduler != "in_order":
+            s[c.PER_TILE] *= numbers.number("persistent")
+        if variant.timing == "eager":
+            host = numbers.number("autograd_s" if variant.pass_ == "bwd" else "host_s")
+            s[c.LAUNCH] = max(s[c.LAUNCH], host / s[c.LAUNCHES])
         return
-    s[c.LAUNCH] = family.constants["launch_s"] if family else numbers.number("decode_launch_s")
-    if family:
-        s[c.DRAM_RATE] = gpu.dram_bytes_per_s * family.constants["dram_share"]
+    found = family.constants if family else {}
+    s[c.LAUNCH] = found.get("launch_s", numbers.number("decode_launch_s"))
+    if variant.timing == "eager":
+        s[c.LAUNCH] = max(s[c.LAUNCH], numbers.number("host_s"))
+    if "dram_share" in found:
+        s[c.DRAM_RATE] = gpu.dram_bytes_per_s * found["dram_share"]
     if schedule.form == "split":
-        rate_alone = family.constants["stream_bytes_per_s"] if family else numbers.number("stream_bytes_per_s")
-        s[c.STREAM] = s[c.KV_ROW] * s[c.COLUMNS] / rate_alone
+        start = found.get("block_s", numbers.number("block_s"))
+        s[c.BLOCK] = start * (schedule.block_8bit if BITS[variant.kv_dtype] == 8 else 1.0)
+        s[c.MERGE] = start * schedule.merge_blocks
     else:
-        cycles = family.constants["chain_cycles"] if family else numbers.number("chain_cycles")
-        s[c.STREAM] = schedule.chain * cycles / gpu.clock_rated_hz
+        s[c.CHAIN] = schedule.chain * found.get("chain_cycles", numbers.number("chain_cycles")) / gpu.clock_rated_hz
 
 
 def generic_tiles(s: list[float], schedule: PassSchedule, numbers: Calibration) -> dict[str, float]:

@@ -41,63 +41,83 @@ def choose_splits(items: float, tiles: float, slots: float) -> int:
     return 1
 
 
-def run_wave(blocks: float, per: float, s: Row, rate: float) -> float:
-    """Return the seconds of equal blocks of `per` key tiles: full waves, and the rest in one more."""
+def run_wave(blocks: float, per: float, moved: float, busy: float, rate: float, s: Row) -> float:
+    """Return the seconds of equal blocks of `per` key tiles: full waves, and the rest in one more.
+
+    A tile moves `moved` bytes and keeps an SM `busy` for so many seconds; a block starts after `BLOCK` seconds.
+    """
     slots = s[c.SM] * s[c.RESIDENT]
     full = blocks // slots
     rest = blocks - full * slots
-    moved = s[c.KV_ROW] * s[c.COLUMNS]
-    alone = s[c.STREAM]
-    busy = s[c.MMA] / s[c.CLOCK]
+    alone = busy + s[c.EXPOSED]
     whole = per * max(slots * moved / rate, alone, s[c.RESIDENT] * busy)
     last = per * max(rest * moved / rate, alone, ceil(rest / s[c.SM]) * busy)
-    return full * whole + (last if rest > 0 else 0.0)
+    return full * (whole + s[c.BLOCK]) + (last + s[c.BLOCK] if rest > 0 else 0.0)
+
+
+def split_keys(items: float, tiles: float, asked: float, group: float, s: Row) -> float:
+    """Return in how many parts a kernel splits the keys of `items` blocks of work with `tiles` key tiles each."""
+    slots = s[c.SM] * s[c.RESIDENT]
+    if asked > 0:
+        return min(asked, tiles)
+    if s[c.SPLIT_RULE] == 0 or (group == 1 and s[c.UNSPLIT] > 0):
+        return 1.0
+    if s[c.SPLIT_RULE] == 1:
+        return float(choose_splits(items, tiles, slots))
+    return float(min(max(1.0, slots // items), tiles, _MOST_SPLITS))
+
+
+def pad(rows: float, s: Row) -> float:
+    """Return the rows that the products of a block of `rows` query rows have: a few in 16s, more in whole tiles."""
+    if rows <= s[c.GRAIN]:
+        return s[c.GRAIN]
+    return min(s[c.ROWS], ceil(rows / s[c.STEP_ROWS]) * s[c.STEP_ROWS])
 
 
 def time_split(shape: Row, s: Row, out: Out) -> None:
     """Write the latency of a decode call into `out`: its bracket and its terms, in seconds."""
-    q_len, kv_len, window = shape[c.Q_LEN], shape[c.KV_LEN], shape[c.WINDOW]
-    group = shape[c.Q_HEADS] // shape[c.KV_HEADS]
-    if window > 0:
-        kv_len = min(kv_len, window + q_len - 1)
-    readers = ceil(group * q_len / s[c.ROWS])
-    items = shape[c.BATCH] * shape[c.KV_HEADS] * readers
+    batch, q_heads, kv_heads, q_len = shape[c.BATCH], shape[c.Q_HEADS], shape[c.KV_HEADS], shape[c.Q_LEN]
+    kv_len = shape[c.KV_LEN]
+    if shape[c.WINDOW] > 0:
+        kv_len = min(kv_len, shape[c.WINDOW] + q_len - 1)
+    group = q_heads // kv_heads
+    apart = group > s[c.WIDEST]
+    readers = group * q_len if apart else ceil(group * q_len / s[c.ROWS])
+    items = batch * kv_heads * readers
     tiles = ceil(kv_len / s[c.COLUMNS])
-    slots = s[c.SM] * s[c.RESIDENT]
-    rule = 0.0 if group == 1 and s[c.UNSPLIT] > 0 else s[c.SPLIT_RULE]
-    parts = 1.0
-    if shape[c.SPLITS] > 0:
-        parts = min(shape[c.SPLITS], tiles)
-    elif rule == 1:
-        parts = float(choose_splits(items, tiles, slots))
-    elif rule == 2:
-        parts = float(min(max(1, slots // items), tiles, _MOST_SPLITS))
-    unique = shape[c.BATCH] * shape[c.KV_HEADS] * kv_len * s[c.KV_ROW]
-    moved = unique * readers + shape[c.BATCH] * q_len * shape[c.Q_HEADS] * s[c.Q_ROW]
+    keys = kv_len / tiles
+    key_bytes = s[c.ALONE_ROW] if apart else s[c.KV_ROW]
+    moved = keys * key_bytes
+    unique = batch * kv_heads * kv_len * key_bytes
     fits = unique <= s[c.L2_HOLDS]
-    rate = s[c.L2_RATE] if fits else s[c.DRAM_RATE] * readers
-    if rule == 3:
-        dealt = ceil(items * tiles / slots)
-        streamed = run_wave(min(slots, ceil(items * tiles / dealt)), dealt, s, rate)
-        merge = s[c.MERGE_EACH] * min(slots, ceil(tiles / dealt) + 1) if dealt < tiles else 0.0
+    # Blocks that read the same keys find them in L2.
+    rate = s[c.L2_RATE] if fits else min(s[c.DRAM_RATE] * readers, s[c.L2_RATE])
+    busy = pad(group * q_len, s) * keys * s[c.MMA] / s[c.CLOCK]
+    parts = split_keys(items, tiles, shape[c.SPLITS], group, s)
+    if s[c.SPLIT_RULE] == 3 and shape[c.SPLITS] == 0:
+        slots = s[c.SM] * s[c.RESIDENT]
+        per = ceil(items * tiles / slots)
+        streamed = run_wave(min(slots, ceil(items * tiles / per)), per, moved, busy, rate, s)
+        peers = min(slots, ceil(tiles / per) + 1)
+        merge = s[c.MERGE_EACH] * peers if per < tiles else 0.0
     else:
-        streamed = run_wave(items * parts, ceil(tiles / parts), s, rate)
+        streamed = run_wave(items * parts, ceil(tiles / parts), moved, busy, rate, s)
         merge = s[c.MERGE] + s[c.MERGE_EACH] * parts if parts > 1 else 0.0
-    ideal = moved / rate
-    edge = shape[c.BATCH] * q_len * (shape[c.Q_HEADS] * s[c.Q_EDGE] + shape[c.KV_HEADS] * s[c.KV_EDGE]) / s[c.DRAM_RATE]
-    launch = s[c.LAUNCH]
-    fixed = edge + launch + merge
-    products = items * tiles * s[c.MMA] / s[c.CLOCK] / s[c.SM]
+    ends = batch * q_len * q_heads * s[c.Q_ROW] / s[c.DRAM_RATE]
+    edge = batch * q_len * (q_heads * s[c.Q_EDGE] + kv_heads * s[c.KV_EDGE]) / s[c.DRAM_RATE]
+    ideal = unique * readers / rate
+    products = items * tiles * busy / s[c.SM]
+    launch = s[c.LAUNCH] * s[c.LAUNCHES]
+    fixed = ends + edge + launch + merge
     out[c.LATENCY] = streamed + fixed
-    out[c.LOW] = max(min(ideal, streamed), min(products, streamed)) + fixed
+    out[c.LOW] = min(streamed, max(ideal, products)) + fixed
     out[c.HIGH] = streamed + products + ideal + fixed
-    busy = min(streamed, max(ideal, products))
-    out[c.T_BUSY] = busy
-    out[c.T_WAVE] = streamed - busy
+    out[c.T_BUSY] = out[c.LOW] - fixed
+    out[c.T_WAVE] = streamed - out[c.T_BUSY]
     out[c.T_OVERLAP] = merge
-    out[c.T_EDGE] = edge
+    out[c.T_EDGE] = ends + edge
     out[c.T_LAUNCH] = launch
     out[c.MEMORY] = ideal
     out[c.PIPE] = 5.0 if ideal >= products else 0.0
-    out[c.USE] = products / out[c.LATENCY]
+    out[c.USE] = min(1.0, products / out[c.LATENCY])
     out[c.FITS] = 1.0 if fits else 0.0

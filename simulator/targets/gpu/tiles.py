@@ -39,10 +39,18 @@ def count_work(shape: Row, s: Row, work: Out) -> None:
     elif group > 1:
         tile = max(1, tile // group)
     tiles = (rows + tile - 1) // tile
-    steps, longest = count_steps(rows, columns, tile, block, low, high)
+    counted, longest = count_steps(rows, columns, tile, block, low, high)
+    steps = float(counted)
     heads = batch * (q_heads // group if group > 1 else q_heads)
     work[c.TILES] += heads * tiles
+    if s[c.PAIR] > 0:
+        half = (tile + 1) // 2
+        if rows <= half:
+            work[c.LONE] += heads * steps
+        else:  # the last pair of query tiles may lack its second
+            steps *= (rows + half - 1) // half / (2.0 * tiles)
     work[c.STEPS] += heads * steps
+    work[c.SPLIT_ROWS] += batch * q_heads * q_len
     work[c.LONGEST] = max(work[c.LONGEST], float(longest))
     work[c.MOVED] += batch * (q_heads * q_len * s[c.Q_ROW] + kv_heads * kv_len * s[c.KV_ROW])
     work[c.BOUNDARY_BYTES] += batch * q_len * (q_heads * s[c.Q_EDGE] + kv_heads * s[c.KV_EDGE])
@@ -56,48 +64,83 @@ def combine(s: Row, l2: float, p: float) -> float:
     return step
 
 
-def spread(work: Row, step: float, extra: float, s: Row) -> float:
-    """Return the cycles of the busiest SM when tiles of so many steps and `extra` cycles each meet the SMs."""
-    tiles, longest = work[c.TILES], work[c.LONGEST]
-    mean = (work[c.STEPS] / tiles) * step + extra
+def step_alone(s: Row, step: float, share: float) -> float:
+    """Return the cycles of a step of a block of `share` of its rows that has nothing to overlap with but itself.
+
+    Asynchronous products overlap with the softmax of the step before, which is a chain: wait for scores, reduce,
+    exponentiate, store. Where warps wait for their products, pipes run in turn.
+    """
+    if s[c.ASYNC] > 0:
+        return max(step * share, (s[c.EXP] + s[c.ALU]) * share + s[c.CHAIN])
+    return max(step, s[c.MMA] + s[c.EXP] + s[c.ALU] + s[c.SMEM])
+
+
+def spread(work: Row, step: float, alone: float, s: Row) -> float:
+    """Return the cycles of the busiest SM when tiles of so many steps meet the SMs, each `alone` a step at the least.
+
+    The steps of query tiles that lack their pair take `alone` too.
+    """
+    tiles, extra = work[c.TILES], s[c.PER_TILE]
+    if work[c.LONE] >= work[c.STEPS]:
+        step = alone
+    mean = work[c.STEPS] / tiles
     sm, slots = s[c.SM], s[c.SM] * s[c.RESIDENT]
     if s[c.UNEQUAL] == 0:
         rounds = tiles // slots
-        rest = tiles - rounds * slots
-        return (rounds * s[c.RESIDENT] + ceil(rest / sm)) * mean
-    most = longest * step + extra
-    tail = s[c.TAIL] * most * min(1.0, 3.0 * slots / tiles)
-    return max(tiles * mean / sm + tail, most)
+        rest = ceil((tiles - rounds * slots) / sm)
+        last = max(rest * (mean * step + extra), mean * alone + extra) if rest > 0 else 0.0
+        return rounds * max(s[c.RESIDENT] * (mean * step + extra), mean * alone + extra) + last
+    most = work[c.LONGEST] * (step if s[c.PAIR] > 0 else alone) + extra
+    tail = s[c.TAIL] * (work[c.LONGEST] * step + extra) * min(1.0, 3.0 * slots / tiles)
+    return max(tiles * (mean * step + extra) / sm + tail, most)
 
 
-def time_tiles(work: Row, s: Row, out: Out) -> None:
-    """Write the latency of `work` under setup `s` into `out`: its bracket and its terms, in seconds."""
+def split_tiles(work: Out, s: Row) -> float:
+    """Return in how many parts the keys of each tile are split, and count the parts as tiles.
+
+    Only where tiles leave at least half of the SMs idle, and a kernel splits at all.
+    """
     tiles = work[c.TILES]
-    active = min(tiles, s[c.SM])
-    l2 = s[c.L2_STEP] * active / s[c.L2_PER_CLK]
-    alone = s[c.WARPS] <= 4 and (s[c.RESIDENT] == 1 or tiles <= s[c.SM])
+    if s[c.SPLIT_RULE] == 0 or 2 * tiles > s[c.SM]:
+        return 1.0
+    parts = max(1.0, min(s[c.SM] // tiles, work[c.LONGEST]))
+    work[c.TILES] = tiles * parts
+    work[c.LONGEST] = ceil(work[c.LONGEST] / parts)
+    return parts
+
+
+def time_tiles(work: Out, s: Row, out: Out) -> None:
+    """Write the latency of `work` under setup `s` into `out`: its bracket and its terms, in seconds."""
+    parts = split_tiles(work, s)
+    tiles = work[c.TILES]
+    l2 = s[c.L2_STEP] * min(tiles, s[c.SM]) / s[c.L2_PER_CLK]
     widest = max(s[c.MMA], s[c.EXP], s[c.ALU], s[c.SMEM])
     serial = s[c.MMA] + s[c.EXP] + s[c.ALU] + s[c.SMEM]
-    p = 1.0 if alone and s[c.ASYNC] == 0 else s[c.OVERLAP]
-    step, near = combine(s, l2, p), combine(s, 0.0, p)
-    # Dynamic power goes as activity times clock cubed: at the cap, less use of the tensor cores is a higher clock.
-    use = s[c.MMA] / step
-    eta = min(1.0, s[c.CEILING] * (0.95 / use) ** s[c.POWER_LAW]) if s[c.CEILING] < 1 else 1.0
+    step, near = combine(s, l2, s[c.OVERLAP]), combine(s, 0.0, s[c.OVERLAP])
+    alone = step_alone(s, step, 0.5 if s[c.PAIR] > 0 else 1.0) if s[c.LONELY] > 0 else step
+    if s[c.RESIDENT] == 1 and s[c.PAIR] == 0:
+        step = alone
     hz = s[c.CLOCK]
     busy = work[c.STEPS] * widest / s[c.SM] / hz
     overlapped = work[c.STEPS] * near / s[c.SM] / hz
     fed = work[c.STEPS] * step / s[c.SM] / hz
     balanced = fed + tiles * s[c.PER_TILE] / s[c.SM] / hz
-    made = spread(work, step, s[c.PER_TILE], s) / hz
+    made = spread(work, step, alone, s) / hz
+    # Dynamic power goes as activity times clock cubed: at the cap, less use of the tensor cores is a higher clock.
+    use = work[c.STEPS] * s[c.MMA] / s[c.SM] / hz / made
+    eta = min(1.0, s[c.CEILING] * (0.95 / use) ** s[c.POWER_LAW]) if s[c.CEILING] < 1 else 1.0
     compute = made / eta
     fits = work[c.MOVED] <= s[c.L2_HOLDS]
     memory = work[c.MOVED] / (s[c.L2_RATE] if fits else s[c.DRAM_RATE])
     edge = work[c.BOUNDARY_BYTES] / s[c.DRAM_RATE]
     launch = s[c.LAUNCH] * s[c.LAUNCHES]
-    fixed = edge + launch
+    merge = 0.0
+    if parts > 1:
+        merge = s[c.MERGE] + work[c.SPLIT_ROWS] * parts * s[c.PART_ROW] / s[c.L2_RATE]
+    fixed = edge + launch + merge
     out[c.LATENCY] = max(compute, memory) + s[c.RESIDUAL] * min(compute, memory) + fixed
-    quick = spread(work, max(widest, l2), s[c.PER_TILE], s) / hz / eta
-    slow = spread(work, serial + l2, s[c.PER_TILE], s) / hz / eta
+    quick = spread(work, max(widest, l2), max(widest, l2) * (alone / step if alone < step else 1.0), s) / hz / eta
+    slow = spread(work, max(serial + l2, step), max(serial + l2, alone), s) / hz / eta
     out[c.LOW] = max(quick, memory) + fixed
     out[c.HIGH] = slow + memory + fixed
     out[c.T_BUSY] = busy
@@ -108,7 +151,7 @@ def time_tiles(work: Row, s: Row, out: Out) -> None:
     out[c.T_POWER] = compute - made
     out[c.T_MEMORY] = out[c.LATENCY] - fixed - compute
     out[c.T_EDGE] = edge
-    out[c.T_LAUNCH] = launch
+    out[c.T_LAUNCH] = launch + merge
     out[c.MEMORY] = memory
     out[c.PIPE] = pipe_of(s, l2)
     out[c.USE] = out[c.T_BUSY] * (s[c.MMA] / widest) / out[c.LATENCY]
