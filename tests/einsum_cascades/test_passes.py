@@ -14,7 +14,7 @@ from einsum_cascades.extents import resolve_extents
 from einsum_cascades.ir import Cascade
 from einsum_cascades.parser import parse, parse_file
 from einsum_cascades.passes import count_passes
-from tests.einsum_cascades.zoo import NAMES, ZOO
+from tests.einsum_cascades.zoo import PLAIN
 from tests.oracle.compare import compare_passes
 from tests.oracle.random_cascades import flat_cascade, square_cascade, tiled_cascade
 
@@ -333,10 +333,6 @@ def test_opposite_scans_need_a_traversal_each(lines: tuple[str, ...], direct: st
 
 
 LONG = {"M": 8, "S": 8, "I": 8, "K": 8, "D": 8}
-
-
-# These are compared along all ranks; the others along those that they stream, in test_zoo_oracle.
-PLAIN = [n for n in NAMES if ZOO["cascades"][n]["family"] in ("softmax", "layers", "examples")]
 
 
 @pytest.mark.parametrize("name", PLAIN)

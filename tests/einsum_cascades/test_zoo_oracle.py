@@ -5,8 +5,7 @@ The plain softmax cascades are compared along all ranks, in `test_passes`.
 
 import pytest
 
-from tests.einsum_cascades.test_passes import PLAIN
-from tests.einsum_cascades.zoo import NAMES, ZOO, complete, load
+from tests.einsum_cascades.zoo import NAMES, PLAIN, ZOO, complete, load
 from tests.oracle.compare import compare_passes
 
 # Where the general choice is too large to unroll, or needs more: extents, the rank that is looked at.
