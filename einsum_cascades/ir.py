@@ -111,6 +111,11 @@ class Einsum:
         """Whether it gives the coordinates of the largest elements (`:: top`), along the one variable of `unread`."""
         return any(r.operator == "top" for r in self.reductions)
 
+    @property
+    def by_value(self) -> bool:
+        """Whether more than coordinates decides what is computed: conditions, lookups, or a selection."""
+        return bool(self.conditions) or self.selects or any(a.looked_up for a in self.accesses)
+
     @cached_property
     def reduction_operators(self) -> tuple[str, ...]:
         """The operators that reduce, `add` where the text names none and a variable is reduced."""
