@@ -45,16 +45,18 @@ _LOADERS = {
     "archs": "load_machine",
     "mappings": "load_mapping",
     "workloads": "load_workload",
+    "placements": "load_placement",
+    "models": "load_model",
 }
 
 
 def names(kind: str) -> list[str]:
-    """Return the names that the library has of a kind: cascades, archs, mappings, workloads or studies."""
+    """Return the names that the library has of a kind: cascades, archs, models, studies, ..."""
     return [entry.name for entry in entries(kind)]
 
 
 def load(name: str | Path) -> Any:
-    """Return the cascade, architecture, mapping or workload that a name or a path means.
+    """Return the cascade, architecture, model, ... that a name or a path means.
 
     >>> load("fusemax").clock_hz
     940000000.0
@@ -103,7 +105,8 @@ def verify(cascade: Cascade | str, against: Cascade | str | None = None) -> Equa
     >>> verify("attention_1pass", against="attention_3pass").equal
     True
     """
-    from einsum_cascades.equality import compare_with_cascade, compare_with_reference
+    from einsum_cascades.equality import compare_with_reference
+    from einsum_cascades.equivalence.compare import compare_with_cascade
 
     if against is None:
         return compare_with_reference(_cascade(cascade))

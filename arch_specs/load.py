@@ -11,13 +11,13 @@ parts:
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from pathlib import Path
 
 from arch_specs.model import Architecture, Compute, Memory, Operation, Part
 from arch_specs.reader import Fields, Node, Problems, read_yaml
 from arch_specs.schema import read_fields, schema_keys
+from arch_specs.sourced import Sourced, optional_text
 from einsum_cascades.diagnostics import Source, read_source, suggest
 from einsum_cascades.ops import OPERATORS
 
@@ -45,7 +45,7 @@ def read_architecture(source: Source) -> Architecture:
     reader = _Reader()
     required, optional = schema_keys(Architecture, without=_BY_HAND)
     fields = root.mapping((*required, "parts"), (*optional, "source"), "an architecture")
-    reader.inherited = _optional_text(fields, "source")
+    reader.inherited = optional_text(fields, "source")
     values = read_fields(fields, Architecture, _BY_HAND, lambda node, name: reader.number(node, name, ""))
     parts = [reader.part(key, value) for key, value in fields["parts"].entries()]
     if "parts" in fields and fields["parts"].form == "mapping" and not parts:
@@ -61,34 +61,8 @@ def read_architecture(source: Source) -> Architecture:
 _BY_HAND = frozenset({"parts", "sources", "uncertain"})
 
 
-class _Reader:
-    """Reads parts and remembers where each number comes from; `inherited` is the source of the file."""
-
-    def __init__(self) -> None:
-        self.inherited = ""
-        self.sources: dict[str, str] = {}
-        self.uncertain: set[str] = set()
-
-    def number(self, node: Node, dotted: str, nearest: str) -> Node:
-        """Return the node that holds a number, `400 GiB/s` or `{value: 400 GiB/s, source: ...}`; note its source."""
-        source = nearest or self.inherited
-        if node.form == "missing":
-            return node
-        if node.form == "mapping":
-            fields = node.mapping(("value",), ("source", "uncertain"), f"'{node.key}'")
-            source = _optional_text(fields, "source") or source
-            if "uncertain" in fields and fields["uncertain"].boolean():
-                self.uncertain.add(dotted)
-            self._note(node, dotted, source)
-            return dataclasses.replace(fields["value"], key=node.key)
-        self._note(node, dotted, source)
-        return node
-
-    def _note(self, node: Node, dotted: str, source: str) -> None:
-        if not source:
-            hint = "add 'source: ...' to the number, the part or the file"
-            node.problems.add(f"'{node.key}' has no source", node.span, hint)
-        self.sources[dotted] = source
+class _Reader(Sourced):
+    """Reads the parts of a machine."""
 
     def part(self, key: Node, node: Node) -> Part | None:
         """Read one entry of `parts`; None when it is too wrong to name."""
@@ -107,7 +81,7 @@ class _Reader:
         required, optional = schema_keys(record, without=by_hand)
         extra = ("ops",) if record is Compute else ()
         fields = node.mapping((*required, "kind"), (*optional, "source", *extra), what)
-        source = _optional_text(fields, "source")
+        source = optional_text(fields, "source")
         values = read_fields(fields, record, by_hand, lambda n, field: self.number(n, f"{name}.{field}", source))
         if record is Compute:
             return Compute(name=name, **values, ops=self._operations(name, fields, source))
@@ -137,12 +111,12 @@ class _Reader:
             return Operation(key.key, self.number(node, f"{dotted}.cycles", source).quantity("cycles"))  # type: ignore[arg-type]
         by_hand = {"name", "expands"}
         fields = node.mapping((), (*schema_keys(Operation, by_hand)[1], "as", "source"), f"operation '{key.key}'")
-        source = _optional_text(fields, "source") or source
+        source = optional_text(fields, "source") or source
         values = read_fields(fields, Operation, by_hand, lambda n, field: self.number(n, f"{dotted}.{field}", source))
         expands: tuple[tuple[str, int], ...] = ()
         if "as" in fields:
             expands = tuple((inner.key, count.integer()) for inner, count in fields["as"].entries())
-            self._note(fields["as"], f"{dotted}.expands", source or self.inherited)
+            self.note(fields["as"], f"{dotted}.expands", source or self.inherited)
         if ("cycles" in fields) == ("as" in fields):
             node.report(f"operation '{key.key}' needs either 'cycles' or 'as'")
         return Operation(name=key.key, **values, expands=expands)
@@ -164,10 +138,6 @@ def _check_parents(parts: dict[str, Part], node: Node) -> None:
             above.append(up.parent)
         if up is not None and up.parent == key.key:
             parent.report(f"'{key.key}' is its own parent: {' -> '.join((*above, key.key))}")
-
-
-def _optional_text(fields: Fields, key: str) -> str:
-    return fields[key].text() if key in fields else ""
 
 
 def _one_of(names: list[str]) -> str:

@@ -12,7 +12,9 @@ that reading goes on and the user sees all problems at once; `finish` raises bef
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,10 +25,12 @@ from arch_specs.tree import Form, compose, find_tree_problems, form_of, is_key, 
 from arch_specs.units import KINDS, Quantity, parse_quantity
 from einsum_cascades.diagnostics import Problem, Source, Span, SpecError, suggest
 
-__all__ = ["Fields", "Node", "Problems", "read_yaml"]
+__all__ = ["SCHEMA_VERSION", "Fields", "Node", "Problems", "read_yaml"]
 
 _ARTICLE: dict[Form, str] = {"mapping": "a mapping", "list": "a list", "nothing": "nothing", "missing": "nothing"}
 _MAX_DIGITS = 18
+SCHEMA_VERSION = 1  # of the form of the files; a change that refuses files that were right raises it
+_SCHEMA = re.compile(r"attnsim/[a-z_]+@(\d{1,4})")
 
 
 class Problems:
@@ -251,4 +255,19 @@ def read_yaml(source: Source, problems: Problems) -> Node:
     root = compose(source)
     for problem in find_tree_problems(root):
         problems.add(problem.message, problem.span, problem.hint)
-    return Node("", span_of(root), problems, root)
+    return _without_schema(Node("", span_of(root), problems, root))
+
+
+def _without_schema(root: Node) -> Node:
+    """Return the root of a file without its `schema: attnsim/NAME@VERSION`, which must be one that is read here."""
+    found = next((value for key, value in root.entries() if key.key == "schema"), None)
+    if found is None or not isinstance(root.raw, yaml.MappingNode):
+        return root
+    match = _SCHEMA.fullmatch(found.text())
+    if match is None:
+        found.report(f"'{found.text()}' is no schema of a file", f"write 'schema: attnsim/arch@{SCHEMA_VERSION}'")
+    elif int(match[1]) != SCHEMA_VERSION:
+        found.report(f"version {match[1]} of the schema is not read here, only {SCHEMA_VERSION}")
+    rest = [pair for pair in root.raw.value if pair[0].value != "schema"]
+    raw = yaml.MappingNode(root.raw.tag, rest, root.raw.start_mark, root.raw.end_mark, root.raw.flow_style)
+    return dataclasses.replace(root, raw=raw)

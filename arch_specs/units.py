@@ -70,6 +70,11 @@ KINDS: dict[str, Kind] = {
     "words": Kind("a number of words", "16 words", {"words": Fraction(1), "word": Fraction(1)}, int),
     "flop_per_s": Kind("a rate of operations", "989 TFLOP/s", _scaled("FLOP/s", _DECIMAL), zero=False),
     "ops_per_s": Kind("a rate of operations", "16 Gop/s", _scaled("op/s", _DECIMAL), zero=False),
+    "bytes_per_clk": Kind("an amount of bytes per clock", "128 B/clk", _information("/clk", 1), int, zero=False),
+    "flop_per_clk": Kind(
+        "a number of operations per clock", "4096 FLOP/clk", {"FLOP/clk": Fraction(1)}, int, zero=False
+    ),
+    "ops_per_clk": Kind("a number of operations per clock", "16 op/clk", {"op/clk": Fraction(1)}, int, zero=False),
     "um2": Kind("an area", "1545 um^2", {"um^2": Fraction(1), "mm^2": Fraction(10**6), "cm^2": Fraction(10**8)}),
     "m": Kind("a length", "45 nm", _scaled("m", _SMALL | {"": 0}), zero=False),
     "usd": Kind("a price", "2 USD", {"USD": Fraction(1)}),

@@ -31,15 +31,16 @@ def _rank(index: Affine, extents: tuple[Extent, ...]) -> str:
     if index.single is not None:
         return rank_of(index.single)
     for extent in extents:
-        if tiles_of(index, extent) is not None:
+        if tiles_of(index, extent, extents) is not None:
             return extent.name
     return index.last or (rank_of(index.variables[0]) if index.variables else "")
 
 
-def tiles_of(index: Affine, extent: Extent) -> tuple[str, ...] | None:
+def tiles_of(index: Affine, extent: Extent, extents: Iterable[Extent] = ()) -> tuple[str, ...] | None:
     """Return the variables of a partitioned index, outermost first: (`m1`, `m0`) of `m1*M0 + m0` where M = M1*M0.
 
-    None when the index does not walk the whole of `extent` tile by tile.
+    None when the index does not walk the whole of `extent` tile by tile. By `extents` a variable may run over another
+    name of a factor: `p0` where P0 = M0.
 
     >>> from einsum_cascades.ir import Term
     >>> tiles_of(Affine((Term(1, ("M0",), "m1"), Term(1, (), "m0"))), Extent("M", ("M1", "M0")))
@@ -48,13 +49,15 @@ def tiles_of(index: Affine, extent: Extent) -> tuple[str, ...] | None:
     factors = extent.factors
     if len(factors) < 2 or len(set(factors)) < len(factors) or len(index.terms) != len(factors):
         return None
-    strides = {factor: tuple(sorted(factors[i + 1 :])) for i, factor in enumerate(factors)}
-    found = {}
-    for term in index.terms:
-        if term.variable is None or term.coefficient != 1:
+    known = tuple(extents)
+    found = []
+    for i, factor in enumerate(factors):
+        stride = tuple(sorted(factors[i + 1 :]))
+        mine = [t.variable for t in index.terms if t.coefficient == 1 and t.extents == stride]
+        if len(mine) != 1 or mine[0] is None or not same_rank(rank_of(mine[0]), factor, known):
             return None
-        found[rank_of(term.variable)] = term.extents
-    return tuple(f.lower() for f in factors) if found == strides else None
+        found.append(mine[0])
+    return tuple(found)
 
 
 def same_rank(first: str, second: str, extents: Iterable[Extent]) -> bool:

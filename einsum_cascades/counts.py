@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from einsum_cascades.domains import find_domains
-from einsum_cascades.ir import Call, Cascade, Einsum, Predicate, reads, walk
+from einsum_cascades.domains import find_conditions, find_domains
+from einsum_cascades.ir import Access, Call, Cascade, Condition, Einsum, Predicate, rank_of, reads, walk
+from einsum_cascades.kept import count_kept, is_static
 from einsum_cascades.ops import class_of, reduction_class, steps_of
-from einsum_cascades.points import count_points, project, words_of
-from einsum_cascades.polynomial import Polynomial
+from einsum_cascades.points import project, words_of
+from einsum_cascades.polynomial import Polynomial, number, smaller
 
 __all__ = ["compulsory_words", "count_operations", "count_totals", "tensor_words"]
 
@@ -32,18 +33,27 @@ def count_operations(cascade: Cascade, *, strict: bool = False) -> Counts:
     >>> str(count_operations(c, strict=True)["Z"]["acc"])
     'K - 1'
     """
-    domains = find_domains(cascade)
-    return {e.name: _count(cascade, e, domains[e.name], strict=strict) for e in cascade.extended}
+    domains, conditions = find_domains(cascade), find_conditions(cascade)
+    return {e.name: _count(cascade, e, (domains[e.name], conditions[e.name]), strict=strict) for e in cascade.extended}
 
 
-def _count(cascade: Cascade, einsum: Einsum, domain: tuple[Predicate, ...], *, strict: bool) -> dict[str, Polynomial]:
-    points = count_points(cascade, einsum.variables, domain)
+Domain = tuple[tuple[Predicate, ...], tuple[Condition, ...]]
+
+
+def _count(cascade: Cascade, einsum: Einsum, domain: Domain, *, strict: bool) -> dict[str, Polynomial]:
+    # What `top` selects is looked for among the elements, whatever the number of places that it fills.
+    variables = [v for v in einsum.variables if not (einsum.selects and v in einsum.unread)]
+    points = count_kept(cascade, variables, *domain)
     total: dict[str, Polynomial] = {}
     for op, per_point in map_operations(einsum).items():
         total[op] = total.get(op, Polynomial()) + points * per_point
-    left = list(einsum.variables)
-    for operator, variables in _stages(einsum):
-        made = [v for v in left if v not in variables]
+    if asked := [c for c in einsum.conditions if not is_static(c)]:
+        before = count_kept(cascade, variables, domain[0], [c for c in domain[1] if c not in asked])
+        for op, per_point in comparing_operations(asked).items():
+            total[op] = total.get(op, Polynomial()) + before * per_point
+    left = list(variables)
+    for operator, gone in _stages(einsum):
+        made = [v for v in left if v not in gone]
         kind = reduction_class(operator)
         before = _made(cascade, left, domain)
         after = _made(cascade, made, domain) if strict else Polynomial()
@@ -58,6 +68,15 @@ def map_operations(einsum: Einsum) -> Counter[str]:
     return Counter(class_of(c.operator) for c in calls for _ in range(steps_of(c.operator, len(c.arguments))))
 
 
+def comparing_operations(conditions: Iterable[Condition]) -> Counter[str]:
+    """Return the operations of conditions that read tensors at one point, by class; each compares once."""
+    sides = [side for c in conditions for side in c.sides]
+    calls = (node for side in sides for node in walk(side) if isinstance(node, Call) and reads(node))
+    found = Counter(class_of(c.operator) for c in calls for _ in range(steps_of(c.operator, len(c.arguments))))
+    found["cmp"] += len(sides) // 2
+    return found
+
+
 def _stages(einsum: Einsum) -> list[tuple[str, tuple[str, ...]]]:
     """Return the reductions in order, each with the variables that it reduces."""
     if not einsum.reduced:
@@ -69,10 +88,11 @@ def _stages(einsum: Einsum) -> list[tuple[str, tuple[str, ...]]]:
     return [(r.operator, r.variables or rest) for r in einsum.reductions]
 
 
-def _made(cascade: Cascade, variables: Iterable[str], domain: tuple[Predicate, ...]) -> Polynomial:
+def _made(cascade: Cascade, variables: Iterable[str], domain: Domain) -> Polynomial:
     """Return the number of points over some variables at which the others can have a value."""
     kept = tuple(variables)
-    return count_points(cascade, kept, project(cascade, domain, kept))
+    predicates, conditions = domain
+    return count_kept(cascade, kept, project(cascade, predicates, kept), conditions)
 
 
 def count_totals(operations: Mapping[str, Mapping[str, Polynomial]]) -> dict[str, Polynomial]:
@@ -97,6 +117,22 @@ def compulsory_words(cascade: Cascade) -> Polynomial:
     >>> str(compulsory_words(c))
     '2*K + 1'
     """
-    read = {a.tensor for e in cascade.einsums for a in e.accesses}
-    names = [t.name for t in cascade.inputs if t.name in read] + [t.name for t in cascade.outputs]
-    return sum((tensor_words(cascade, name) for name in names), Polynomial())
+    inputs = (_read_words(cascade, t.name) for t in cascade.inputs)
+    return sum((*inputs, *(tensor_words(cascade, t.name) for t in cascade.outputs)), Polynomial())
+
+
+def _read_words(cascade: Cascade, name: str) -> Polynomial:
+    """Return the elements of an input that are read; where coordinates are looked up, at most as often as they are."""
+    accesses = {a.indices for e in cascade.einsums for a in e.accesses if a.tensor == name}
+    if not accesses:
+        return Polynomial()
+    total = number(1)
+    for position, rank in enumerate(cascade.tensor(name).ranks):
+        looked = [indices[position] for indices in accesses]
+        extent = words_of(cascade, (rank,))
+        if all(index.lookups for index in looked):
+            variables = (Access(name, (index,)).variables for index in looked)
+            found = sum((words_of(cascade, map(rank_of, names)) for names in variables), Polynomial())
+            extent = smaller(extent, found)
+        total = total * extent
+    return total

@@ -69,8 +69,11 @@ class _Splitter:
 
     def __init__(self, cascade: Cascade) -> None:
         self.extents = {e.name: e for e in cascade.extents}
+        self.lookups = 0
         indices = [i for e in cascade.einsums for a in (e.output, *e.accesses) for i in a.indices]
-        self.split = {e.name for e in cascade.extents if any(tiles_of(i, e) is not None for i in indices)}
+        self.split = {
+            e.name for e in cascade.extents if any(tiles_of(i, e, cascade.extents) is not None for i in indices)
+        }
 
     def root(self, rank: str) -> str:
         """Return the rank that this one is declared equal to."""
@@ -88,9 +91,18 @@ class _Splitter:
         fine = self.fine(rank)
         return (variable,) if len(fine) == 1 else tuple(f"{variable}/{f}" for f in fine)
 
+    def anywhere(self, rank: str) -> tuple[Coordinate, ...]:
+        """Return coordinates that a tensor decides: any of the rank, by variables that nothing else has."""
+        self.lookups += 1
+        return tuple(Coordinate(f"@{self.lookups}/{f}") for f in self.fine(rank))
+
     def coordinates(self, index: Affine, rank: str) -> tuple[Coordinate, ...]:
         fine = self.fine(rank)
-        tiles = tiles_of(index, self.extents[self.root(rank)]) if self.root(rank) in self.extents else None
+        tiles = (
+            tiles_of(index, self.extents[self.root(rank)], self.extents.values())
+            if self.root(rank) in self.extents
+            else None
+        )
         if tiles is not None and len(fine) > 1:
             factors = self.extents[self.root(rank)].factors
             return tuple(Coordinate(v) for t, f in zip(tiles, factors, strict=True) for v in self.variables(t, f))
@@ -159,7 +171,8 @@ def _contradict(bounds: Iterable[Bound]) -> bool:
 
 def _coordinates(access: Access, cascade: Cascade, splitter: _Splitter) -> tuple[Coordinate, ...]:
     pairs = zip(access.indices, cascade.tensor(access.tensor).ranks, strict=True)
-    return tuple(c for index, rank in pairs for c in splitter.coordinates(index, rank))
+    found = (splitter.anywhere(rank) if index.lookups else splitter.coordinates(index, rank) for index, rank in pairs)
+    return tuple(c for coordinates in found for c in coordinates)
 
 
 def _bounds(predicate: Predicate, splitter: _Splitter, variables: Mapping[str, str]) -> list[Bound]:

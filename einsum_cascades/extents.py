@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from math import prod
 
 from einsum_cascades.diagnostics import Problem, SpecError, suggest
-from einsum_cascades.ir import Cascade
+from einsum_cascades.ir import Call, Cascade, Condition, Expr, Number, Symbol, walk
 
-__all__ = ["resolve_extents"]
+__all__ = ["NUMBERS", "find_number", "resolve_extents"]
+
+# What may be computed with extents, before anything is run.
+NUMBERS: dict[str, Callable[..., float]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "neg": lambda a: -a,
+    "mod": lambda a, b: a % b,
+    "pow": lambda a, b: a**b,
+    "floor": math.floor,
+    "max": max,
+    "min": min,
+}
+_RELATIONS: dict[str, Callable[[float, float], bool]] = {
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    ">=": lambda a, b: a >= b,
+    ">": lambda a, b: a > b,
+}
 
 
 def resolve_extents(cascade: Cascade, given: Mapping[str, int], *, ragged: bool = False) -> dict[str, int]:
@@ -16,7 +39,7 @@ def resolve_extents(cascade: Cascade, given: Mapping[str, int], *, ragged: bool 
 
     `given` maps extent names to positive integers. With `ragged` a factor that does not divide is rounded up, so
     that the last tile may be partly empty. Raises SpecError with every unknown, missing, contradictory or
-    indivisible extent.
+    indivisible extent, and with what the cascade needs and does not have.
 
     >>> from einsum_cascades.ir import Cascade, Extent
     >>> c = Cascade("t", (Extent("M", ("M1", "M0")), Extent("M1"), Extent("M0")), (), ())
@@ -56,9 +79,41 @@ def resolve_extents(cascade: Cascade, given: Mapping[str, int], *, ragged: bool 
     missing = [name for name in names if name not in known]
     if missing and not problems:
         problems.append(_missing(cascade, missing))
+    if not problems:
+        problems += [_unmet(cascade, c, known) for c in cascade.needs if not _holds(c, known)]
     if problems:
         raise SpecError(problems)
     return {name: known[name] for name in names}
+
+
+def _holds(condition: Condition, extents: Mapping[str, int]) -> bool:
+    left, right = (find_number(side, extents) for side in condition.sides)
+    return _RELATIONS[condition.relation](left, right)
+
+
+def find_number(expr: Expr, extents: Mapping[str, int]) -> float:
+    """Return the value of an expression of extents. KeyError when one is not given.
+
+    >>> from einsum_cascades.expressions import Call, Number, Symbol
+    >>> findfind_number(Call("mul", (Symbol("M"), Number(2.0))), {"M": 3})
+    6.0
+    """
+    match expr:
+        case Number(value):
+            return value
+        case Symbol(name):
+            return extents[name]
+        case Call(operator, arguments):
+            return NUMBERS[operator](*(find_number(a, extents) for a in arguments))
+    raise TypeError(f"not an expression of extents: {expr!r}")
+
+
+def _unmet(cascade: Cascade, condition: Condition, extents: Mapping[str, int]) -> Problem:
+    from einsum_cascades.printer import print_condition  # noqa: PLC0415
+
+    names = dict.fromkeys(n.name for side in condition.sides for n in walk(side) if isinstance(n, Symbol))
+    values = " ".join(f"{name}={extents[name]}" for name in names)
+    return Problem(f"{cascade.name} needs {print_condition(condition)}, but {values}")
 
 
 def _follow(whole: str, factors: tuple[str, ...], known: dict[str, int], *, ragged: bool) -> dict[str, int]:

@@ -15,44 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einsum_cascades.diagnostics import Problem, SpecError, suggest
+from einsum_cascades.elements import COMPARE, Elements, Reader, Space, Value, both, reduce, select, store
 from einsum_cascades.extents import resolve_extents
 from einsum_cascades.generations import Loop, Step, schedule
 from einsum_cascades.ir import (
     Access,
-    Affine,
     Call,
     Cascade,
+    Condition,
     Einsum,
     Expr,
     Number,
-    Predicate,
     Stop,
     Symbol,
+    Tensor,
     rank_of,
 )
 from einsum_cascades.numerics import EMPTY, FLOATS, Arithmetic, merge_presence
 
-__all__ = ["evaluate", "run"]
+__all__ = ["evaluate", "limit_of", "run"]
 
 Array = NDArray[Any]
-_Value = tuple[Array, Array | None]
-
-
-@dataclass(slots=True)
-class _Tensor:
-    """Values, and which of them are there; None where all are."""
-
-    values: Array
-    present: Array | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Space:
-    """The points of an Einsum: one axis per variable, the coordinates along it, and all extents."""
-
-    axes: Mapping[str, int]
-    coordinates: Mapping[str, Array]
-    extents: Mapping[str, int]
 
 
 def run(
@@ -90,7 +73,8 @@ def evaluate(
         raise SpecError(Problem(f"operator {d.name} has no body and no function is given", d.span) for d in missing)
     arrays = {name: arithmetic.lift(np.asarray(value, dtype=np.float64)) for name, value in inputs.items()}
     known = _extents(cascade, arrays, extents)
-    tensors = {name: _Tensor(value, None) for name, value in arrays.items()}
+    _check_coordinates(cascade, inputs, known)
+    tensors = {name: Elements(value, None) for name, value in arrays.items()}
     for einsum in cascade.einsums:
         if einsum.name not in tensors:
             tensors[einsum.name] = _allocate(cascade, einsum.name, known, arithmetic)
@@ -127,14 +111,31 @@ def _extents(cascade: Cascade, arrays: Mapping[str, Array], given: Mapping[str, 
     return resolve_extents(cascade, found, ragged=True)
 
 
-def _allocate(cascade: Cascade, name: str, extents: Mapping[str, int], arithmetic: Arithmetic) -> _Tensor:
+def limit_of(tensor: Tensor, extents: Mapping[str, int]) -> int:
+    """Return the number that the coordinates which a tensor holds stay below."""
+    within = tensor.within or "0"
+    return int(within) if within.isdigit() else extents[within]
+
+
+def _check_coordinates(cascade: Cascade, inputs: Mapping[str, Array], extents: Mapping[str, int]) -> None:
+    """Raise SpecError where an input that holds coordinates has another value."""
+    problems = []
+    for tensor in (t for t in cascade.inputs if t.within is not None):
+        values, limit = np.asarray(inputs[tensor.name], dtype=np.float64), limit_of(tensor, extents)
+        if not ((values >= 0) & (values < limit) & (values == np.rint(values))).all():
+            problems.append(Problem(f"{tensor.name} holds coordinates: whole numbers from 0 to {limit - 1}"))
+    if problems:
+        raise SpecError(problems)
+
+
+def _allocate(cascade: Cascade, name: str, extents: Mapping[str, int], arithmetic: Arithmetic) -> Elements:
     """Return a tensor without any element; an iterative rank has a coordinate more per step it is written ahead."""
     tensor = cascade.tensor(name)
     shape = [extents[rank] for rank in tensor.ranks]
     for position in cascade.generations.get(name, ()):
         offsets = [e.output.indices[position].offset for e in cascade.extended if e.name == name]
         shape[position] += max([1, *offsets])
-    return _Tensor(arithmetic.lift(np.zeros(shape)), np.zeros(shape, dtype=bool))
+    return Elements(arithmetic.lift(np.zeros(shape)), np.zeros(shape, dtype=bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +143,15 @@ class _Engine:
     """The tensors as they stand, and what is needed to compute the next one."""
 
     cascade: Cascade
-    tensors: dict[str, _Tensor]
+    tensors: dict[str, Elements]
     extents: Mapping[str, int]
     arithmetic: Arithmetic
     operators: Mapping[str, Callable[..., Array]]
+
+    @property
+    def reader(self) -> Reader:
+        """What reads the tensors."""
+        return Reader(self.tensors, self.arithmetic)
 
     def execute(self, step: Step, fixed: Mapping[str, int]) -> None:
         """Run one step of the schedule, `fixed` being the generation of each loop around it."""
@@ -168,7 +174,7 @@ class _Engine:
         if variable not in names:
             return False
         space = self.space(names, at)
-        (left, there), *other = [_read(side, self.tensors[side.tensor], space) for side in sides]
+        (left, there), *other = [self.reader.read(side, space) for side in sides]
         if not other:
             return there is not None and not there.any()
         return self.arithmetic.equal(left, other[0][0])
@@ -187,30 +193,41 @@ class _Engine:
                         rest = slice(0, last) if loop.backward else slice(last + 1, None)
                         along[rest] = along[last]
 
-    def space(self, variables: tuple[str, ...], fixed: Mapping[str, int]) -> _Space:
+    def space(self, variables: tuple[str, ...], fixed: Mapping[str, int]) -> Space:
         count = len(variables)
         axes = {v: axis for axis, v in enumerate(variables)}
         points = {v: np.array([fixed[v]]) if v in fixed else np.arange(self.extents[rank_of(v)]) for v in variables}
         coordinates = {v: points[v].reshape([-1 if axes[v] == a else 1 for a in range(count)]) for v in variables}
-        return _Space(axes, coordinates, self.extents)
+        return Space(axes, coordinates, self.extents)
 
     def compute(self, einsum: Einsum, fixed: Mapping[str, int]) -> None:
         """Evaluate one Einsum at all of its points, but for the variables that are `fixed`, and store the result."""
         space = self.space(einsum.variables, fixed)
         values, present = self.value(einsum.expr, space)
         for predicate in einsum.predicates:
-            present = _both(present, _holds(predicate, space))
+            present = both(present, self.reader.holds(predicate, space))
+        for condition in einsum.conditions:
+            present = both(present, self.keeps(condition, space))
         # The tail of a ragged tile lies outside the tensor that is written, too.
         output = self.tensors[einsum.name]
-        target = [_place(index, space) for index in einsum.output.indices]
+        target = [self.reader.place(index, space)[0] for index in einsum.output.indices]
         for place, extent in zip(target, output.values.shape, strict=True):
             if place.size and (place.max() >= extent or place.min() < 0):
-                present = _both(present, (place >= 0) & (place < extent))
+                present = both(present, (place >= 0) & (place < extent))
         shape = tuple(space.coordinates[v].size for v in einsum.variables)
-        values, present = _reduce(einsum, space, (np.broadcast_to(values, shape), present), self.arithmetic)
-        _store(output, target, values, present, len(einsum.reduced))
+        gather = select if einsum.selects else reduce
+        values, present = gather(einsum, space, (np.broadcast_to(values, shape), present), self.arithmetic)
+        store(output, target, values, present, len(einsum.reduced))
 
-    def value(self, expr: Expr, space: _Space, bound: Mapping[str, _Value] | None = None) -> _Value:
+    def keeps(self, condition: Condition, space: Space) -> Array:
+        """Return where both sides of a condition are there and compare as it says."""
+        (left, here), (right, there) = (self.value(side, space) for side in condition.sides)
+        number = self.arithmetic.number
+        kept = COMPARE[condition.relation](number(left), number(right))
+        present = both(here, there)
+        return kept if present is None else kept & present
+
+    def value(self, expr: Expr, space: Space, bound: Mapping[str, Value] | None = None) -> Value:
         """Return the values of an expression over the points, and where it has one; `bound` are parameters."""
         one = (1,) * len(space.axes)
         match expr:
@@ -223,7 +240,7 @@ class _Engine:
                 number = space.coordinates[name].astype(np.float64) if known is None else np.full(one, 1.0 * known)
                 return self.arithmetic.lift(number), None
             case Access():
-                return _read(expr, self.tensors[expr.tensor], space)
+                return self.reader.read(expr, space)
             case Call(operator, arguments):
                 parts = [self.value(a, space, bound) for a in arguments]
                 own = next((d for d in self.cascade.definitions if d.name == operator), None)
@@ -233,94 +250,3 @@ class _Engine:
                 values = [v if p is None else np.where(p, v, empty) for v, p in parts]
                 return self.operators[operator](*values), merge_presence(operator, [p for _, p in parts])
         raise TypeError(f"not an expression: {expr!r}")
-
-
-def _reduce(einsum: Einsum, space: _Space, value: _Value, arithmetic: Arithmetic) -> _Value:
-    """Reduce the variables that the output lacks, in the order in which the reductions are written."""
-    values, present = value
-    left = list(einsum.reduced)
-    if present is not None:
-        present = np.broadcast_to(present, values.shape)
-    stages = [(r.operator, r.variables or tuple(left)) for r in einsum.reductions] or [("add", tuple(left))]
-    for operator, names in stages:
-        axes = tuple(space.axes[v] for v in names)
-        if not axes:
-            continue
-        if present is None:
-            values = arithmetic.reduce(operator, values, axes)
-        else:
-            empty = arithmetic.lift(np.array(EMPTY[operator]))
-            values = arithmetic.reduce(operator, np.where(present, values, empty), axes)
-            present = np.asarray(present.any(axis=axes, keepdims=True))
-    return values, present
-
-
-def _store(output: _Tensor, target: list[Array], values: Array, present: Array | None, reduced: int) -> None:
-    """Write a result, whose reduced axes come last and are single, where the output's indices say."""
-    outer = values.ndim - reduced
-    values = values.reshape(values.shape[:outer])
-    place = [t.reshape(t.shape[:outer]) for t in target]
-    place = [np.broadcast_to(t, values.shape) for t in place]
-    if present is None:
-        output.values[tuple(place)] = values
-        if output.present is not None:
-            output.present[tuple(place)] = True
-            if output.present.all():
-                output.present = None
-        return
-    chosen = np.broadcast_to(present.reshape(present.shape[:outer]), values.shape)
-    where = tuple(t[chosen] for t in place)
-    if output.present is None:
-        output.present = np.ones(output.values.shape, dtype=bool)
-    output.values[where] = values[chosen]
-    output.present[where] = True
-
-
-def _both(first: Array | None, second: Array | None) -> Array | None:
-    if first is None or second is None:
-        return second if first is None else first
-    return first & second
-
-
-def _place(index: Affine, space: _Space) -> Array:
-    """Return the coordinate that an index names at each point."""
-    total: Array = np.zeros((1,) * len(space.axes), dtype=np.int64)
-    for term in index.terms:
-        factor = term.coefficient
-        for extent in term.extents:
-            factor *= space.extents[extent]
-        total = total + (factor if term.variable is None else factor * space.coordinates[term.variable])
-    return total
-
-
-_COMPARE: dict[str, Callable[[Array, Array], Array]] = {
-    "<": np.less,
-    "<=": np.less_equal,
-    "==": np.equal,
-    "!=": np.not_equal,
-    ">=": np.greater_equal,
-    ">": np.greater,
-}
-
-
-def _holds(predicate: Predicate, space: _Space) -> Array:
-    return _COMPARE[predicate.relation](_place(predicate.left, space), _place(predicate.right, space))
-
-
-def _read(access: Access, tensor: _Tensor, space: _Space) -> tuple[Array, Array | None]:
-    """Return the elements that an access names; those outside the tensor are absent."""
-    present: Array | None = None
-    places = []
-    for index, extent in zip(access.indices, tensor.values.shape, strict=True):
-        place = _place(index, space)
-        if place.size and (place.min() < 0 or place.max() >= extent):
-            present = _both(present, (place >= 0) & (place < extent))
-            place = np.clip(place, 0, extent - 1)
-        places.append(place)
-    if not places:
-        one = (1,) * len(space.axes)
-        return tensor.values.reshape(one), None if tensor.present is None else tensor.present.reshape(one)
-    values = tensor.values[tuple(places)]
-    if tensor.present is not None:
-        present = _both(present, tensor.present[tuple(places)])
-    return values, present

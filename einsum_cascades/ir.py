@@ -1,23 +1,37 @@
 """The values that a cascade is made of: frozen, complete when made, and equal when they mean the same text.
 
     Cascade  = Extent* Tensor* Definition* Einsum* Stop*
-    Einsum   = Access "=" Expr Reduction* Predicate*          (an init Einsum runs once, before generation 0)
-    Expr     = Number | Symbol | Access | Call(operator, Expr*)
-    Access   = tensor "[" Affine* "]"
-    Affine   = sum of coefficient * extent names * rank variable
+    Einsum   = Access "=" Expr Reduction* Predicate* Condition*   (an init Einsum runs once, before generation 0)
 
-A rank variable is the lower-case name of its rank: `m1` runs over rank `M1`.
+What an Einsum is made of stands in `expressions`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 from einsum_cascades.diagnostics import Span
+from einsum_cascades.expressions import (
+    Access,
+    Affine,
+    Call,
+    Condition,
+    Expr,
+    Number,
+    Predicate,
+    Reduction,
+    Relation,
+    Symbol,
+    Term,
+    rank_of,
+    reads,
+    walk,
+    walk_accesses,
+)
 from einsum_cascades.ops import class_of, reduction_class, steps_of
 
 __all__ = [
@@ -25,6 +39,7 @@ __all__ = [
     "Affine",
     "Call",
     "Cascade",
+    "Condition",
     "Definition",
     "Einsum",
     "Expr",
@@ -32,6 +47,7 @@ __all__ = [
     "Number",
     "Predicate",
     "Reduction",
+    "Relation",
     "Role",
     "Stop",
     "Symbol",
@@ -40,127 +56,14 @@ __all__ = [
     "rank_of",
     "reads",
     "walk",
+    "walk_accesses",
 ]
 
 Role = Literal["input", "output", "intermediate"]
 
 
-def rank_of(variable: str) -> str:
-    """Return the rank that a rank variable runs over.
-
-    >>> rank_of("m1")
-    'M1'
-    """
-    return variable.upper()
-
-
 def _span() -> Span | None:
     return field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One summand of an index: `coefficient` times the product of `extents` times `variable` (None: a constant)."""
-
-    coefficient: int
-    extents: tuple[str, ...] = ()
-    variable: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Affine:
-    """An index that is a sum of terms: `m1*M0 + m0`, `i+1`, `0`, or the last coordinate `M1`; no term is zero."""
-
-    terms: tuple[Term, ...]
-    span: Span | None = _span()
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """The rank variables, in order of appearance."""
-        return tuple(dict.fromkeys(t.variable for t in self.terms if t.variable is not None))
-
-    @property
-    def offset(self) -> int:
-        """The sum of the plain integer terms."""
-        return sum(t.coefficient for t in self.terms if t.variable is None and not t.extents)
-
-    @property
-    def single(self) -> str | None:
-        """The rank variable `v` when the index is `v`, `v+c` or `v-c` with an integer c; else None."""
-        moving = [t for t in self.terms if t.variable is not None or t.extents]
-        if len(moving) == 1 and moving[0].coefficient == 1 and not moving[0].extents:
-            return moving[0].variable
-        return None
-
-    @property
-    def last(self) -> str | None:
-        """The rank whose last coordinate this index is (`M1` in `RD[M1,p]`); None for any other index."""
-        if len(self.terms) == 1 and self.terms[0].variable is None and self.terms[0].coefficient == 1:
-            extents = self.terms[0].extents
-            return extents[0] if len(extents) == 1 else None
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """A tensor and one index per rank of it."""
-
-    tensor: str
-    indices: tuple[Affine, ...]
-    span: Span | None = _span()
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """All rank variables of the indices, in order of appearance."""
-        return tuple(dict.fromkeys(v for index in self.indices for v in index.variables))
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A literal; infinities are written `inf` and `-inf`."""
-
-    value: float
-    span: Span | None = _span()
-
-
-@dataclass(frozen=True, slots=True)
-class Symbol:
-    """An extent (`E`) or a rank variable (`m`) used as a number."""
-
-    name: str
-    span: Span | None = _span()
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """An operator of `ops.OPERATORS` applied to arguments; infix forms have the operator's name (`mul`)."""
-
-    operator: str
-    arguments: tuple[Expr, ...]
-    span: Span | None = _span()
-
-
-Expr = Number | Symbol | Access | Call
-
-
-@dataclass(frozen=True, slots=True)
-class Reduction:
-    """`:: max(m0; union)`: the operator, the variables that it reduces (empty: all that remain), the merge."""
-
-    operator: str
-    variables: tuple[str, ...] = ()
-    merge: str | None = None
-    span: Span | None = _span()
-
-
-@dataclass(frozen=True, slots=True)
-class Predicate:
-    """A comparison of coordinates that keeps a point: `m <= p`, `m > p - W`."""
-
-    left: Affine
-    relation: Literal["<", "<=", "==", "!=", ">=", ">"]
-    right: Affine
-    span: Span | None = _span()
 
 
 @dataclass(frozen=True)
@@ -173,6 +76,7 @@ class Einsum:
     predicates: tuple[Predicate, ...] = ()
     init: bool = False
     span: Span | None = _span()
+    conditions: tuple[Condition, ...] = ()
 
     @property
     def name(self) -> str:
@@ -181,19 +85,31 @@ class Einsum:
 
     @cached_property
     def accesses(self) -> tuple[Access, ...]:
-        """The reads, in order of appearance."""
-        return tuple(node for node in walk(self.expr) if isinstance(node, Access))
+        """The reads, in order of appearance: those of the expression, of its lookups, and of the conditions."""
+        sides = (side for condition in self.conditions for side in condition.sides)
+        return tuple(a for expr in (self.expr, *sides) for a in walk_accesses(expr))
 
     @cached_property
     def variables(self) -> tuple[str, ...]:
         """The rank variables of the iteration space: the output's, then those that are reduced."""
-        read = (v for access in self.accesses for v in access.variables)
+        read = (v for access in walk_accesses(self.expr) for v in access.variables)
         return tuple(dict.fromkeys((*self.output.variables, *read)))
 
     @cached_property
     def reduced(self) -> tuple[str, ...]:
         """The rank variables that the output lacks."""
         return tuple(v for v in self.variables if v not in self.output.variables)
+
+    @cached_property
+    def unread(self) -> tuple[str, ...]:
+        """The rank variables of the output that the expression does not read: along them it is the same."""
+        read = {v for access in walk_accesses(self.expr) for v in access.variables}
+        return tuple(v for v in self.output.variables if v not in read)
+
+    @property
+    def selects(self) -> bool:
+        """Whether it gives the coordinates of the largest elements (`:: top`), along the one variable of `unread`."""
+        return any(r.operator == "top" for r in self.reductions)
 
     @cached_property
     def reduction_operators(self) -> tuple[str, ...]:
@@ -214,19 +130,6 @@ class Einsum:
         )
         count.update(reduction_class(op) for op in self.reduction_operators)
         return count
-
-
-def walk(expr: Expr) -> Iterator[Expr]:
-    """Yield an expression and everything below it, left to right, parents first."""
-    yield expr
-    if isinstance(expr, Call):
-        for argument in expr.arguments:
-            yield from walk(argument)
-
-
-def reads(expr: Expr) -> bool:
-    """Say whether an expression reads any tensor; one that does not is a constant of its point."""
-    return any(isinstance(node, Access) for node in walk(expr))
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,19 +165,24 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor, the names of its ranks, and where it comes from."""
+    """A tensor, the names of its ranks, and where it comes from.
+
+    `within` says that its values are coordinates, from 0: of the rank of that name, or below the number that it spells.
+    """
 
     name: str
     ranks: tuple[str, ...]
     role: Role
     span: Span | None = _span()
+    within: str | None = None
 
 
 @dataclass(frozen=True)
 class Cascade:
     """An algorithm: Einsums in order, over declared extents and tensors.
 
-    `doc` is the first comment block of the text, `reference` the name of the NumPy formula that it must equal.
+    `doc` is the first comment block of the text, `reference` the name of the NumPy formula that it must equal, `needs`
+    what holds of its extents.
     """
 
     name: str
@@ -285,6 +193,7 @@ class Cascade:
     reference: str | None = None
     definitions: tuple[Definition, ...] = ()
     stops: tuple[Stop, ...] = ()
+    needs: tuple[Condition, ...] = ()
 
     @property
     def summary(self) -> str:

@@ -28,13 +28,15 @@ _UNION = ("add", "max", "min")
 class Arithmetic:
     """What a cascade is computed in: how numbers enter it, its operators, its reductions, when two arrays are equal.
 
-    `reduce` takes an operator, values and axes, and keeps the axes with extent 1.
+    `reduce` takes an operator, values and axes, and keeps the axes with extent 1. `number` gives the numbers that
+    values are, to compare them or to use them as coordinates.
     """
 
     lift: Callable[[Array], Array]
     operators: Mapping[str, Callable[..., Array]]
     reduce: Callable[[str, Array, tuple[int, ...]], Array]
     equal: Callable[[Array, Array], bool]
+    number: Callable[[Array], Array]
 
 
 def subtract(left: Array, right: Array) -> Array:
@@ -83,6 +85,8 @@ _APPLY: dict[str, Callable[..., Array]] = {
     "sin": np.sin,
     "softplus": lambda x: np.logaddexp(0.0, x),
     "sign": np.sign,
+    "floor": np.floor,
+    "mod": lambda x, y: np.mod(x, np.where(y == 0, 1.0, y)),
     "recip": lambda x: divide(np.ones_like(x), x),
     "pow": np.power,
 }
@@ -92,7 +96,7 @@ def _reduce(operator: str, values: Array, axes: tuple[int, ...]) -> Array:
     return np.asarray(_REDUCE[operator].reduce(values, axis=axes, keepdims=True))
 
 
-FLOATS = Arithmetic(lambda values: values, _APPLY, _reduce, lambda a, b: bool(np.array_equal(a, b)))
+FLOATS = Arithmetic(lambda values: values, _APPLY, _reduce, lambda a, b: bool(np.array_equal(a, b)), lambda a: a)
 
 
 def merge_presence(operator: str, present: Sequence[Array | None]) -> Array | None:

@@ -39,7 +39,8 @@ class Operator:
 
     `identity` is the value that a reduction starts from; `distributes_over` names the reductions that this
     operator may be moved out of; `inverse` names the operator that undoes it; `monotone` says that a map of one
-    argument never decreases.
+    argument never decreases; `maps` is false for what reduces only; `direction` is 1 or -1 for a reduction that picks
+    one of its values, so that its running value never falls or never rises.
     """
 
     name: str
@@ -52,7 +53,9 @@ class Operator:
     identity: float | None = None
     inverse: str | None = None
     monotone: bool = False
+    maps: bool = True
     distributes_over: tuple[str, ...] = ()
+    direction: int = 0
 
 
 def _unary(name: str, *, monotone: bool = False, inverse: str | None = None) -> Operator:
@@ -68,8 +71,8 @@ OPERATORS: dict[str, Operator] = {
         Operator("sub", (2, 2), "sub", "-", inverse="add"),
         Operator("mul", (2, 2), "mul", "*", True, True, True, 1.0, inverse="div", distributes_over=("add", "sub")),
         Operator("div", (2, 2), "div", "/", inverse="mul", distributes_over=("add", "sub")),
-        Operator("max", (2, _MANY), "max", None, True, True, True, -math.inf),
-        Operator("min", (2, _MANY), "min", None, True, True, True, math.inf),
+        Operator("max", (2, _MANY), "max", None, True, True, True, -math.inf, direction=1),
+        Operator("min", (2, _MANY), "min", None, True, True, True, math.inf, direction=-1),
         Operator("neg", (1, 1), "sub", "-"),
         _unary("exp", monotone=True, inverse="log"),
         _unary("log", monotone=True, inverse="exp"),
@@ -85,7 +88,10 @@ OPERATORS: dict[str, Operator] = {
         _unary("softplus", monotone=True),
         _unary("sign", monotone=True),
         _unary("recip"),
+        _unary("floor", monotone=True),
+        Operator("mod", (2, 2), "mod"),
         Operator("pow", (2, 2), "pow"),
+        Operator("top", (1, 1), "top", reduces=True, identity=-math.inf, maps=False),
     )
 }
 

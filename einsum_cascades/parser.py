@@ -1,23 +1,26 @@
 """From the text of a cascade to its value, by recursive descent.
 
-    cascade    = {statement newline}                             a newline inside brackets is white space
+    cascade    = {statement newline}                             a newline inside brackets, and after a
+                                                                 comma between predicates, is white space
     statement  = "cascade" NAME | "reference" NAME | "extent" extent {"," extent}
                | ("input" | "output") tensor {[","] tensor} | ["init"] einsum
                | "operator" NAME "(" NAME {"," NAME} ")" ["=" sum]
+               | "needs" sum relation sum {"," sum relation sum}
                | "stop" (access "==" access | "empty" "(" access ")")
     extent     = RANK ["=" RANK {"*" RANK}]
-    tensor     = NAME "[" [RANK {"," RANK}] "]"
+    tensor     = NAME "[" [RANK {"," RANK}] "]" ["in" (RANK | INTEGER)]
     einsum     = access "=" sum [reductions] ["|" predicate {"," predicate}]
     reductions = "::" reduction {("," | "::") reduction}
     reduction  = operator ["(" [variable {"," variable}] [";" merge] ")"]
-    predicate  = index ("<" | "<=" | "==" | "!=" | ">=" | ">") index
+    predicate  = index relation index | sum relation sum ["~" part ["/" part]]
+    relation   = "<" | "<=" | "==" | "!=" | ">=" | ">"
     sum        = product {("+" | "-") product}
     product    = factor {("*" | "/") factor}
     factor     = "-" factor | NUMBER | "inf" | RANK | variable | operator "(" sum {"," sum} ")" | access | "(" sum ")"
     access     = NAME "[" [index {"," index}] "]"
     index      = ["-"] part {("+" | "-") part}
-    part       = atom {"*" atom}                                  at most one variable
-    atom       = INTEGER | RANK | variable
+    part       = atom {"*" atom}                                  at most one variable or access
+    atom       = INTEGER | RANK | variable | access
 
 Ranks are upper case, rank variables lower case. `#` starts a comment; the first block of comments is the cascade's doc.
 """
@@ -30,7 +33,7 @@ from pathlib import Path
 
 from einsum_cascades.build import build
 from einsum_cascades.diagnostics import Problem, Source, Span, SpecError, read_source, suggest
-from einsum_cascades.ir import Cascade, Definition, Einsum, Extent, Predicate, Reduction, Role, Stop, Tensor
+from einsum_cascades.ir import Cascade, Condition, Definition, Einsum, Extent, Predicate, Reduction, Role, Stop, Tensor
 from einsum_cascades.lexer import Token, scan
 from einsum_cascades.reader import Reader, Unreadable
 from einsum_cascades.verify import find_problems
@@ -65,6 +68,7 @@ def parse(source: Source | str, name: str | None = None) -> Cascade:
             reference=parser.reference,
             definitions=tuple(parser.definitions),
             stops=tuple(parser.stops),
+            needs=tuple(parser.needs),
         )
     )
     # A text with holes would be blamed for what the holes hide; its own mistakes come first.
@@ -101,6 +105,7 @@ class _Parser(Reader):
     einsums: list[Einsum] = field(default_factory=list)
     definitions: list[Definition] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
+    needs: list[Condition] = field(default_factory=list)
 
     def statements(self) -> None:
         keywords: dict[str, Callable[[], None]] = {
@@ -112,6 +117,7 @@ class _Parser(Reader):
             "init": self.einsum_line,
             "operator": self.operator_line,
             "stop": self.stop_line,
+            "needs": self.needs_line,
         }
         while self.peek().kind != "end":
             if self.peek().kind == "newline":
@@ -192,14 +198,24 @@ class _Parser(Reader):
                 if not self.accept(","):
                     break
             self.expect("]", " or ','")
+            within = self.within()
             if word.text in self.declared:
                 line = self.declared[word.text].span.line  # type: ignore[union-attr]
                 self.report(f"tensor {word.text} is declared twice, first on line {line}", word.span)
             else:
                 kind: Role = "input" if role == "input" else "output"
-                self.declared[word.text] = Tensor(word.text, tuple(ranks), kind, word.span)
+                self.declared[word.text] = Tensor(word.text, tuple(ranks), kind, word.span, within)
             if not self.accept(",") and self.peek().kind != "name":
                 return
+
+    def within(self) -> str | None:
+        """Read `in M`, where it stands: the values are coordinates."""
+        if self.peek().text != "in" or self.tokens[self.at + 1].text == "[":
+            return None
+        self.take()
+        if self.peek().kind == "number" and self.peek().text.isdigit():
+            return str(int(self.take().text))
+        return self.rank("a rank or a whole number").text
 
     def operator_line(self) -> None:
         self.take()
@@ -211,6 +227,16 @@ class _Parser(Reader):
         self.expect(")", " or ','")
         body = self.sum() if self.accept("=") else None
         self.definitions.append(Definition(word.text, tuple(parameters), body, word.span))
+
+    def skip_newlines(self) -> None:
+        while self.peek().kind == "newline":
+            self.take()
+
+    def needs_line(self) -> None:
+        self.take()
+        self.needs.append(self.comparison())
+        while self.accept(","):
+            self.needs.append(self.comparison())
 
     def stop_line(self) -> None:
         start = self.take().span
@@ -237,9 +263,12 @@ class _Parser(Reader):
             reductions.append(self.reduction())
             while self.accept(",", "::"):
                 reductions.append(self.reduction())
-        predicates: list[Predicate] = []
+        kept: list[Predicate | Condition] = []
         if self.accept("|"):
-            predicates.append(self.predicate())
+            kept.append(self.predicate())
             while self.accept(","):
-                predicates.append(self.predicate())
-        self.einsums.append(Einsum(output, expr, tuple(reductions), tuple(predicates), init, first.span))
+                self.skip_newlines()
+                kept.append(self.predicate())
+        predicates = tuple(p for p in kept if isinstance(p, Predicate))
+        conditions = tuple(c for c in kept if isinstance(c, Condition))
+        self.einsums.append(Einsum(output, expr, tuple(reductions), predicates, init, first.span, conditions))

@@ -66,9 +66,16 @@ class Polynomial:
                 powers = dict(a)
                 for name, power in b:
                     powers[name] = powers.get(name, 0) + power
-                key = tuple(sorted(powers.items(), key=lambda p: str(p[0])))
+                key = tuple(sorted(((s, p) for s, p in powers.items() if p), key=lambda p: str(p[0])))
                 total[key] = total.get(key, Fraction(0)) + x * y
         return Polynomial.of(total)
+
+    def reciprocal(self) -> Polynomial:
+        """Return 1 over a single monomial; ValueError for a sum, whose reciprocal is no polynomial."""
+        if len(self.terms) != 1:
+            raise ValueError(f"1/({self}) is no sum of monomials")
+        key, c = self.terms[0]
+        return Polynomial.of({tuple((name, -power) for name, power in key): 1 / c})
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -89,7 +96,7 @@ class Polynomial:
         for key, c in self.terms:
             product = c
             for name, power in key:
-                product *= (extents[name] if isinstance(name, str) else name.value(extents)) ** power
+                product *= Fraction(extents[name] if isinstance(name, str) else name.value(extents)) ** power
             total += product
         return int(total) if total.denominator == 1 else total
 
@@ -247,7 +254,9 @@ def _divide(key: Key, by: Key) -> Key:
 
 
 def _powers(key: Key) -> list[str]:
-    return [str(s) if p == 1 else f"{s}**{p}" for s, p in key]
+    over = [str(s) if p == -1 else f"{s}**{-p}" for s, p in key if p < 0]
+    factors = [str(s) if p == 1 else f"{s}**{p}" for s, p in key if p > 0]
+    return factors if not over else [*(factors or ["1"])[:-1], "/".join([(factors or ["1"])[-1], *over])]
 
 
 def _sum(terms: Iterable[tuple[Key, Fraction]]) -> str:

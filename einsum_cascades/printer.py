@@ -10,6 +10,7 @@ from einsum_cascades.ir import (
     Affine,
     Call,
     Cascade,
+    Condition,
     Einsum,
     Expr,
     Extent,
@@ -21,7 +22,7 @@ from einsum_cascades.ir import (
     Term,
 )
 
-__all__ = ["print_cascade", "print_einsum", "print_expr", "print_predicate"]
+__all__ = ["print_cascade", "print_condition", "print_einsum", "print_expr", "print_predicate"]
 
 _INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2)}
 _TIGHT = 3
@@ -55,6 +56,8 @@ def print_cascade(cascade: Cascade) -> str:
         lines.append(
             "stop    " + (condition if stop.right is None else f"{_access(stop.left)} == {_access(stop.right)}")
         )
+    if cascade.needs:
+        lines.append("needs   " + ", ".join(map(print_condition, cascade.needs)))
     lefts = [_left(e) for e in cascade.einsums]
     width = max(map(len, lefts), default=0)
     lines += ["", *(f"{left:<{width}} = {_right(e)}" for left, e in zip(lefts, cascade.einsums, strict=True))]
@@ -89,7 +92,7 @@ def _in_lines(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def _tensor(tensor: Tensor) -> str:
-    return f"{tensor.name}[{','.join(tensor.ranks)}]"
+    return f"{tensor.name}[{','.join(tensor.ranks)}]" + (f" in {tensor.within}" if tensor.within else "")
 
 
 def _left(einsum: Einsum) -> str:
@@ -100,8 +103,8 @@ def _right(einsum: Einsum) -> str:
     text = print_expr(einsum.expr)
     if einsum.reductions:
         text += " :: " + ", ".join(map(_reduction, einsum.reductions))
-    if einsum.predicates:
-        text += " | " + ", ".join(map(print_predicate, einsum.predicates))
+    if kept := (*map(print_predicate, einsum.predicates), *map(print_condition, einsum.conditions)):
+        text += " | " + ", ".join(kept)
     return text
 
 
@@ -115,6 +118,15 @@ def _reduction(reduction: Reduction) -> str:
 def print_predicate(predicate: Predicate) -> str:
     """Return a predicate as it stands in a text: `m > p - W`."""
     return f"{_spaced(predicate.left)} {predicate.relation} {_spaced(predicate.right)}"
+
+
+def print_condition(condition: Condition) -> str:
+    """Return a condition as it stands in a text: `S[m,p] >= T[p] ~ K/M`."""
+    text = f"{print_expr(condition.left)} {condition.relation} {print_expr(condition.right)}"
+    if condition.density is not None:
+        upper, lower = map(_term, condition.density)
+        text += f" ~ {upper}" + ("" if lower == "1" else f"/{lower}")
+    return text
 
 
 def _access(access: Access) -> str:
@@ -136,7 +148,11 @@ def _spaced(index: Affine) -> str:
 
 
 def _term(term: Term) -> str:
-    names = [*([term.variable] if term.variable else []), *term.extents]
+    names = [
+        *([term.variable] if term.variable else []),
+        *([_access(term.lookup)] if term.lookup else []),
+        *term.extents,
+    ]
     if abs(term.coefficient) != 1 or not names:
         names.insert(0, str(abs(term.coefficient)))
     return "*".join(names)

@@ -10,7 +10,18 @@ import math
 from dataclasses import dataclass
 
 from einsum_cascades.diagnostics import Problem, Source, Span
-from einsum_cascades.ir import Access, Affine, Call, Expr, Number, Predicate, Reduction, Symbol, Term
+from einsum_cascades.expressions import (
+    Access,
+    Affine,
+    Call,
+    Condition,
+    Expr,
+    Number,
+    Predicate,
+    Reduction,
+    Symbol,
+    Term,
+)
 from einsum_cascades.lexer import Token
 
 __all__ = ["Reader", "Unreadable"]
@@ -100,15 +111,46 @@ class Reader:
             self.expect(")", " or ','")
         return Reduction(word.text, tuple(variables), merge, word.span)
 
-    def predicate(self) -> Predicate:
-        """Read `m > p - W`."""
-        start = self.peek().span
-        left = self.index()
+    def predicate(self) -> Predicate | Condition:
+        """Read `m > p - W`, or a comparison of values such as `S[m,p] >= T[p] ~ K/M`."""
+        if self.is_condition():
+            return self.comparison()
+        start, place = self.peek().span, self.index()
+        return Predicate(place, self.relation(), self.index(), start)  # type: ignore[arg-type]
+
+    def comparison(self) -> Condition:
+        """Read a comparison of values: `S[m,p] >= T[p] ~ K/M`."""
+        start, left = self.peek().span, self.sum()
+        relation, right = self.relation(), self.sum()
+        density = self.density() if self.accept("~") else None
+        return Condition(left, relation, right, density, start)  # type: ignore[arg-type]
+
+    def relation(self) -> str:
+        """Read `<=`."""
         if not self.sees(*_RELATIONS):
             raise self.stop(f"one of {' '.join(_RELATIONS)}")
-        relation = self.take().text
-        right = self.index()
-        return Predicate(left, relation, right, start)  # type: ignore[arg-type]
+        return self.take().text
+
+    def is_condition(self) -> bool:
+        """Say whether the comparison that starts here has a part that no affine index has."""
+        for at in range(self.at, len(self.tokens)):
+            token = self.tokens[at]
+            if token.kind in ("newline", "end", "comment") or (token.kind == "mark" and token.text == ","):
+                return False
+            if token.kind == "mark" and token.text in ("[", "(", "/", "~"):
+                return True
+            if token.kind == "number" and not token.text.isdigit():
+                return True
+        return False
+
+    def density(self) -> tuple[Term, Term]:
+        """Read `K/M`, the share of points that a condition is expected to keep."""
+        start = self.peek().span
+        upper = self.part(1)
+        lower = self.part(1) if self.accept("/") else Term(1)
+        if not upper.constant or not lower.constant:
+            self.report("a density is a quotient of whole numbers and extents", start, "as in '~ K/M'")
+        return upper, lower
 
     def sum(self) -> Expr:
         """Read an expression."""
@@ -179,13 +221,17 @@ class Reader:
 
     def part(self, sign: int) -> Term:
         """Read one summand of an index."""
-        coefficient, extents, variable = sign, list[str](), None
+        coefficient, extents, variable, lookup = sign, list[str](), None, None
         while True:
             token = self.peek()
             if token.kind == "number":
                 if not token.text.isdigit():
                     raise self.stop("a whole number")
                 coefficient *= int(self.take().text)
+            elif token.kind == "name" and self.tokens[self.at + 1].text == "[":
+                if variable is not None or lookup is not None:
+                    self.report("an index is affine: a product of two coordinates is not", token.span)
+                lookup = self.access()
             elif token.kind == "name":
                 word = self.take().text
                 if word == word.upper():
@@ -193,14 +239,14 @@ class Reader:
                 elif word != word.lower():
                     hint = f"write '{word.lower()}' for the variable, '{word.upper()}' for the rank"
                     self.report(f"'{word}' is neither a rank variable nor a rank", token.span, hint)
-                elif variable is not None:
-                    self.report(f"an index is affine: '{variable}' times '{word}' is not", token.span)
+                elif variable is not None or lookup is not None:
+                    self.report(f"an index is affine: '{variable or 'a lookup'}' times '{word}' is not", token.span)
                 else:
                     variable = word
             else:
                 raise self.stop("a rank variable, a whole number or a rank")
             if not self.accept("*"):
-                return Term(coefficient, tuple(sorted(extents)), variable)
+                return Term(coefficient, tuple(sorted(extents)), variable, lookup)
 
 
 def _negate(expr: Expr, span: Span) -> Expr:
@@ -209,8 +255,8 @@ def _negate(expr: Expr, span: Span) -> Expr:
 
 def _collect(terms: list[Term]) -> tuple[Term, ...]:
     """Add up like terms and drop those that vanish, so that equal indices are equal values."""
-    total: dict[tuple[tuple[str, ...], str | None], int] = {}
+    total: dict[tuple[tuple[str, ...], str | None, Access | None], int] = {}
     for term in terms:
-        key = (term.extents, term.variable)
+        key = (term.extents, term.variable, term.lookup)
         total[key] = total.get(key, 0) + term.coefficient
-    return tuple(Term(c, extents, variable) for (extents, variable), c in total.items() if c != 0)
+    return tuple(Term(c, *key) for key, c in total.items() if c != 0)

@@ -1,8 +1,8 @@
-"""The library by folder: a cascade, architecture, mapping, workload or study is a file, its name the file's stem.
+"""The library by folder: a cascade, architecture, mapping, workload, model or study is a file, its name its stem.
 
 Nothing is imported and nothing parsed: a folder is scanned, and the one-line summary is found by looking at the
 text. A user's own folders come before the shipped ones; they may hold files side by side or in folders called
-`cascades`, `archs`, `mappings`, `workloads`, and what a YAML file is shows in its top-level keys.
+`cascades`, `archs`, `kernels`, `mappings`, `models`, `placements`, `workloads`; top-level keys show what a file is.
 """
 
 from __future__ import annotations
@@ -33,12 +33,15 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "cascades": Kind("cascade", "einsum_cascades", "library", ".cascade"),
-    "archs": Kind("architecture", "arch_specs", "", ".yaml", ("parts",)),
+    "archs": Kind("architecture", "arch_specs", "", ".yaml", ("parts", "kind")),
     "workloads": Kind("workload", "simulator", "workloads", ".yaml", ("extents",)),
+    "models": Kind("model", "simulator", "models", ".yaml", ("layers",)),
+    "kernels": Kind("kernel schedule", "simulator", "targets/gpu/kernels", ".yaml", ("kernel",)),
+    "placements": Kind("placement", "simulator", "placements", ".yaml", ("cut",)),
     "mappings": Kind("mapping", "simulator", "mappings", ".yaml", ("groups", "like")),
     "studies": Kind("study", "studies", "", ".py", ("STUDY",)),
 }
-_USER_FOLDERS = ("", "cascades", "archs", "workloads", "mappings")
+_USER_FOLDERS = ("", "cascades", "archs", "workloads", "models", "kernels", "placements", "mappings")
 _ENVIRONMENT = "ATTNSIM_PATH"
 _HEAD = 1 << 20  # what is looked at of a file: a summary and a top-level key stand far before this
 

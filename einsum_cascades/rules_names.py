@@ -58,9 +58,9 @@ def names_are_known(cascade: Cascade) -> Iterator[Problem]:
 
 def operators_are_known(cascade: Cascade) -> Iterator[Problem]:
     """Every call names a map operator, built in or defined above, and gives as many arguments as it takes."""
-    arity = {o.name: o.arity for o in OPERATORS.values()}
+    arity = {o.name: o.arity for o in OPERATORS.values() if o.maps}
     for definition in cascade.definitions:
-        if definition.name in arity:
+        if definition.name in OPERATORS or definition.name in arity:
             yield Problem(f"operator {definition.name} is there already", definition.span, "give it another name")
         if definition.body is not None:
             yield from _calls_fit(definition.body, arity)
@@ -74,7 +74,8 @@ def operators_are_known(cascade: Cascade) -> Iterator[Problem]:
         count = len(definition.parameters)
         arity[definition.name] = (count, count)
     for einsum in cascade.einsums:
-        yield from _calls_fit(einsum.expr, arity)
+        for expr in (einsum.expr, *(side for c in einsum.conditions for side in c.sides)):
+            yield from _calls_fit(expr, arity)
 
 
 def _calls_fit(expr: Expr, arity: Mapping[str, tuple[int, int]]) -> Iterator[Problem]:

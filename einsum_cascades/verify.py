@@ -27,6 +27,13 @@ from einsum_cascades.rules_names import (
     reductions_reduce,
     variables_have_ranks,
 )
+from einsum_cascades.rules_values import (
+    conditions_use_what_is_there,
+    lookups_give_coordinates,
+    needs_speak_of_extents,
+    selections_are_whole,
+    within_is_known,
+)
 
 __all__ = ["RULES", "find_problems", "verify"]
 
@@ -70,7 +77,9 @@ def accesses_fit(cascade: Cascade) -> Iterator[Problem]:
 
 
 def _fits(cascade: Cascade, access: Access, index: Affine, rank: str) -> Iterator[Problem]:
-    """Yield what is wrong with one index of `access` at `rank`."""
+    """Yield what is wrong with one index of `access` at `rank`; what is looked up is known when it is computed."""
+    if index.lookups:
+        return
     if not index.variables:
         if index.offset < 0:
             yield Problem(f"coordinate {index.offset} is outside every rank", index.span)
@@ -119,8 +128,8 @@ def outputs_are_simple(cascade: Cascade) -> Iterator[Problem]:
     for einsum in cascade.einsums:
         seen: set[str] = set()
         for index in einsum.output.indices:
-            partition = any(tiles_of(index, e) is not None for e in cascade.extents)
-            if not index.variables and not einsum.init:
+            partition = any(tiles_of(index, e, cascade.extents) is not None for e in cascade.extents)
+            if not index.variables and not index.lookups and not einsum.init:
                 hint = f"write 'init {einsum.name}[...] = ...'"
                 yield Problem(f"only an init line writes a single coordinate of {einsum.name}", index.span, hint)
             elif index.variables and index.single is None and not partition:
@@ -260,7 +269,16 @@ def cycles_advance(cascade: Cascade) -> Iterator[Problem]:
 
 
 RULES: tuple[tuple[Rule, ...], ...] = (
-    (extents_are_declared, extents_end, names_are_known, operators_are_known, reductions_reduce, variables_have_ranks),
+    (
+        extents_are_declared,
+        extents_end,
+        names_are_known,
+        operators_are_known,
+        reductions_reduce,
+        variables_have_ranks,
+        within_is_known,
+        needs_speak_of_extents,
+    ),
     (
         accesses_fit,
         single_assignment,
@@ -268,12 +286,15 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         outputs_are_simple,
         reductions_cover,
         predicates_use_what_is_there,
+        conditions_use_what_is_there,
+        selections_are_whole,
     ),
     (
         last_coordinates_are_iterative,
         recurrences_start,
         generations_have_one_direction,
         stops_watch_generations,
+        lookups_give_coordinates,
     ),
     (cycles_advance,),
     (uses_follow_definitions,),

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from arch_specs.clusters import Cluster
+from arch_specs.kinds import kind_of_machine
 from arch_specs.load import load_architecture
+from arch_specs.load_cluster import load_cluster_file
 from arch_specs.model import Architecture
 from einsum_cascades.diagnostics import MappingError, SpecError
 from einsum_cascades.ir import Cascade
@@ -15,6 +18,9 @@ from simulator.accounting import Accounting
 from simulator.design import Design
 from simulator.mapping_reader import Template, read_mapping_file
 from simulator.plan import plan
+from simulator.targets.cluster.placement import Placement, read_placement_file
+from simulator.transformer import Model
+from simulator.transformer_reader import read_model_file
 from simulator.workload import Preset, Workload
 from simulator.workload_reader import read_workload_file
 
@@ -22,8 +28,11 @@ __all__ = [
     "Search",
     "check_cascade",
     "load_cascade",
+    "load_cluster",
     "load_machine",
     "load_mapping",
+    "load_model",
+    "load_placement",
     "load_workload",
     "make_design",
     "own_template",
@@ -42,12 +51,22 @@ def load_cascade(name: str | Path, search: Search = ()) -> Cascade:
 
 
 def load_machine(name: str | Path, search: Search = ()) -> Architecture:
-    """Return the architecture that a library name or a path means.
+    """Return the architecture that a library name or a path means; MappingError for a machine of another kind.
 
     >>> load_machine("fusemax").value("pe2d.rows")
     256
     """
-    return load_architecture(locate("archs", name, search))
+    path = locate("archs", name, search)
+    if (kind := kind_of_machine(path)) != "spatial":
+        raise MappingError(f"{path.stem} is not a spatial array; {_INSTEAD.get(kind, f'it is a {kind}')}")
+    return load_architecture(path)
+
+
+# What evaluates a machine that no mapping of loops describes.
+_INSTEAD = {
+    "gpu": "an attention kernel on a GPU is `attnsim gpu attention --arch NAME`",
+    "cluster": "decode on a cluster is `attnsim cluster eval NAME MODEL`",
+}
 
 
 def load_mapping(name: str | Path, search: Search = ()) -> Template:
@@ -57,6 +76,36 @@ def load_mapping(name: str | Path, search: Search = ()) -> Template:
     'attention_1pass'
     """
     return read_mapping_file(locate("mappings", name, search), lambda like: locate("mappings", like, search))
+
+
+def load_cluster(name: str | Path, search: Search = ()) -> Cluster:
+    """Return the cluster that a library name or a path means.
+
+    >>> load_cluster("h100_h20").value("memory.count")
+    4
+    """
+    path = locate("archs", name, search)
+    if (kind := kind_of_machine(path)) != "cluster":
+        raise MappingError(f"{path.stem} is no cluster but of kind '{kind}'; a cluster has pools of devices")
+    return load_cluster_file(path, search)
+
+
+def load_placement(name: str | Path, search: Search = ()) -> Placement:
+    """Return the placement that a library name or a path means.
+
+    >>> load_placement("lamina").cut
+    'attention core'
+    """
+    return read_placement_file(locate("placements", name, search))
+
+
+def load_model(name: str | Path, search: Search = ()) -> Model:
+    """Return the transformer that a library name or a path means; a hub's `config.json` is one.
+
+    >>> load_model("qwen3_8b").kv_bytes_per_token
+    147456.0
+    """
+    return read_model_file(locate("models", name, search))
 
 
 def load_workload(name: str | Path, search: Search = ()) -> Preset:

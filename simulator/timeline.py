@@ -12,7 +12,7 @@ from simulator.cycles import order_group
 from simulator.engine import Firing, run_group
 from simulator.taskgraph import Group, TaskGraph
 
-__all__ = ["Bar", "Timeline", "draw_window", "timeline", "trace_events"]
+__all__ = ["Bar", "Timeline", "draw_window", "timeline", "timeline_of", "trace_events"]
 
 # Iterations before and after those asked for.
 _BESIDE = 12
@@ -67,7 +67,11 @@ def timeline(
 
     The tasks of the critical cycle are marked, or those of the critical resource where that is longer.
     """
-    ready, _ = order_group(group, barriers=barriers, depth=depth)
+    return timeline_of(order_group(group, barriers=barriers, depth=depth)[0], title, window)
+
+
+def timeline_of(ready: Group, title: str, window: tuple[int, int]) -> Timeline:
+    """Return what a fusion group that has its order does in a window of iterations; as `timeline`."""
     around = (max(0, window[0] - _BESIDE), window[1] + _BESIDE)
     run = run_group(ready, window=around)
     bound = bound_group(ready)
@@ -78,8 +82,8 @@ def timeline(
         tuple(r.name for r in ready.graph.resources),
         tuple(_bars(ready.graph, run.window, on_cycle)),
         bound.bound_by,
-        run.interval or run.makespan / max(1, group.iterations),
-        group.graph.tick_s,
+        run.interval or run.makespan / max(1, ready.iterations),
+        ready.graph.tick_s,
         window,
     )
 

@@ -19,9 +19,12 @@ __all__ = ["check_command", "find_problems", "list_command"]
 # What reads each kind of file, and raises what is wrong with it.
 _READERS: dict[str, tuple[str, str]] = {
     "cascades": ("einsum_cascades.parser", "parse_file"),
-    "archs": ("arch_specs.load", "load_architecture"),
+    "archs": ("arch_specs.kinds", "load_any"),
+    "kernels": ("simulator.targets.gpu.kernel", "load_kernel_file"),
     "mappings": ("simulator.mapping_reader", "read_mapping_file"),
     "workloads": ("simulator.workload_reader", "read_workload_file"),
+    "placements": ("simulator.targets.cluster.placement", "read_placement_file"),
+    "models": ("simulator.transformer_reader", "read_model_file"),
 }
 
 

@@ -31,14 +31,15 @@ def list_studies(output: Output) -> None:
 @study_command.command("run")
 @click.argument("name")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for tables and figures.")
+@click.option("--data", type=click.Path(path_type=Path), help="Measurements of one's own, for a study that reads them.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", help="Of the card.")
-def run_study(name: str, out: Path | None, form: str) -> None:
+def run_study(name: str, out: Path | None, data: Path | None, form: str) -> None:
     """Run study NAME; write its tables, figures and card, and print the card."""
     from studies.study import load_study, write_result
 
     study = load_study(name)
     folder = out or Path("results") / study.name
-    result = study.run(lambda text: click.echo(text, err=True))
+    result = study.run(lambda text: click.echo(text, err=True), data)
     for path in write_result(result, folder):
         click.echo(f"wrote {path}", err=True)
     card = [dataclasses.asdict(claim) | {"ratio": claim.ratio, "verdict": claim.verdict} for claim in result.card]

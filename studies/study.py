@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,20 +63,33 @@ class Result:
 
 @dataclass(frozen=True)
 class Study:
-    """A question that a paper asks, and the function that answers it; `say` hears of its progress."""
+    """A question that a paper asks, and the function that answers it; `say` hears of its progress.
+
+    `analyze_data` answers from a file of the user's own, where the study can read one.
+    """
 
     name: str
     question: str
     paper: str
     analyze: Callable[[Say], Result] = field(repr=False)
+    analyze_data: Callable[[Path, Say], Result] | None = field(default=None, repr=False)
 
-    def run(self, say: Say = lambda _: None) -> Result:
-        """Return the tables, figures and card."""
-        return self.analyze(say)
+    def run(self, say: Say = lambda _: None, data: Path | None = None) -> Result:
+        """Return the tables, figures and card; StudyError where the study reads no data and some are given."""
+        if data is None:
+            return self.analyze(say)
+        if self.analyze_data is None:
+            raise StudyError(f"the study '{self.name}' reads no data of one's own")
+        return self.analyze_data(data, say)
 
 
 def load_study(name: str) -> Study:
-    """Return the study that a name means; StudyError with a suggestion when there is none."""
+    """Return the study that a name means, or a file of one's own with a `STUDY`, which is run as Python.
+
+    Raises StudyError with a suggestion when there is none.
+    """
+    if name.endswith(".py"):
+        return _load_file(Path(name))
     known = [entry.name for entry in entries("studies")]
     for entry in known:
         if entry.lower() == name.lower():
@@ -84,6 +98,19 @@ def load_study(name: str) -> Study:
             return study
     hint = suggest(name, known) or f"studies are {', '.join(known)}"
     raise StudyError(f"unknown study '{name}'; {hint}")
+
+
+def _load_file(path: Path) -> Study:
+    """Import a file by its path and return its `STUDY`."""
+    spec = spec_from_file_location(path.stem, path) if path.is_file() else None
+    if spec is None or spec.loader is None:
+        raise StudyError(f"{path}: no such file")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    study = getattr(module, "STUDY", None)
+    if not isinstance(study, Study):
+        raise StudyError(f"{path}: has no STUDY; 'attnsim new study NAME' makes a file that has")
+    return study
 
 
 def write_result(result: Result, folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from arch_specs.model import Architecture, Compute, Memory, Operation
 from arch_specs.printer import print_architecture
 from einsum_cascades.diagnostics import Source
 
-SHIPPED = sorted((Path(__file__).parents[2] / "arch_specs").glob("*/*.yaml"))
+SHIPPED = sorted((Path(__file__).parents[2] / "arch_specs").glob("spatial/*.yaml"))
 
 
 def assert_reads_back(arch: Architecture) -> None:

@@ -11,7 +11,7 @@ import einsum_cascades
 from einsum_cascades.interpret import run
 from einsum_cascades.parser import parse, parse_file
 from einsum_cascades.printer import print_cascade
-from einsum_cascades.references import softmax_attention
+from einsum_cascades.references.attention import softmax_attention
 
 LIBRARY = Path(einsum_cascades.__file__).parent / "library"
 small = st.integers(1, 5)

@@ -211,7 +211,7 @@ Z[] = A[i] :: exp
 bad.cascade:5:15: 'exp' cannot reduce: it is not associative and commutative
     Z[] = A[i] :: exp
                   ^^^
-    one of add, mul, max, min
+    one of add, mul, max, min, top
 """,
     ),
     "an_unknown_reduction": (

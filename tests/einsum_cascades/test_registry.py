@@ -24,6 +24,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "archs" / "FuseMax.yml").write_text(ARCH.format("my own # really"))
     (folder / "loops.yaml").write_text("summary: loops\ngroups: []\n")
     (folder / "bert.yaml").write_text("summary: a model\nextents: {H: 12}\n")
+    (folder / "small.yaml").write_text("summary: a small one\nlayers: 2\n")
     (folder / "notes.yaml").write_text("hello: world\n")
     (folder / ".hidden.cascade").write_text("cascade hidden\n")
     (folder / "bad.cascade").write_bytes(b"\xff\xfe\x00")
@@ -37,7 +38,10 @@ def test_a_file_is_found_by_its_kind_and_described_by_its_first_line(library: Pa
         "cascades": {"bad": "", "one": "the first line", "two": "said beside the name"},
         "archs": {"chip": "a chip: mine", "FuseMax": "my own"},
         "workloads": {"bert": "a model"},
+        "placements": {},
+        "models": {"small": "a small one"},
         "mappings": {"loops": "loops"},
+        "kernels": {},
         "studies": {},
     }
 
@@ -118,7 +122,8 @@ def test_a_name_may_mean_files_of_several_kinds(library: Path) -> None:
         (
             "x.yaml",
             b"part: {}",
-            "x.yaml: cannot tell what it describes\n    needs a key 'parts' (architecture), 'groups' (mapping), "
+            "x.yaml: cannot tell what it describes\n"
+            "    needs a key 'parts' (architecture), 'kind' (architecture), 'groups' (mapping), "
             "'like' (mapping)",
         ),
     ],

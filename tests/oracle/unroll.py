@@ -3,7 +3,8 @@
 Nothing here comes from the analysis: dependences are sets of concrete coordinates. A read i comes before a read j when
 each point of j needs the whole fiber of i, but for a few elements at the borders (in a tiled rank a few tiles), which
 exclusive scans and first generations skip.
-A predicate against a variable that never walks the fiber masks the fiber itself, and is left out.
+A predicate against a variable that never walks the fiber masks the fiber itself, and is left out. So is a condition on
+values, but for the tensors that it reads. A coordinate that is looked up may be any: every one is tried.
 """
 
 from __future__ import annotations
@@ -18,8 +19,19 @@ BORDER = 3
 class Unrolled:
     def __init__(self, cascade: Cascade, extents: dict[str, int], border: int = BORDER) -> None:
         self.cascade, self.extents, self.border = cascade, extents, border
+        # What is looked up in an Einsum: a stand-in variable for each index, with the extent of the rank there.
+        self.any: dict[int, str] = {}
+        self.tries: dict[str, dict[str, int]] = {}
+        for einsum in cascade.einsums:
+            for access in einsum.accesses:
+                for position, index in enumerate(access.indices):
+                    if index.lookups:
+                        name = self.any.setdefault(id(index), f"?{len(self.any)}")
+                        self.tries.setdefault(einsum.name, {})[name] = self.shape(access.tensor)[position]
 
     def place(self, index: Affine, at: dict[str, int]) -> int:
+        if id(index) in self.any:
+            return at[self.any[id(index)]]
         total = 0
         for term in index.terms:
             part = term.coefficient
@@ -30,9 +42,10 @@ class Unrolled:
 
     def points(self, einsum: Einsum, keep: set[str]) -> list[dict[str, int]]:
         """All points of an Einsum, under the predicates that tie it to variables in `keep` alone."""
-        names = einsum.variables
+        tries = self.tries.get(einsum.name, {})
+        names = (*einsum.variables, *tries)
         found = []
-        for values in product(*(range(self.extents[rank_of(v)]) for v in names)):
+        for values in product(*(range(tries[v] if v in tries else self.extents[rank_of(v)]) for v in names)):
             at = dict(zip(names, values, strict=True))
             if all(
                 compare(self.place(p.left, at), p.relation, self.place(p.right, at))
@@ -127,6 +140,7 @@ def count(u: Unrolled, target: str, group: tuple[int, ...], *, lineage: bool) ->
         for _, access, image in every
         for p in {p for ps in walked(u, access.tensor, group, image) for p in ps}
         for v in access.indices[p].variables
+        if not access.indices[p].lookups
     }
     reads = every if lineage else [r for r in every if r[1].tensor == target]
     events = [{} for _ in reads]  # read -> point -> target coordinates

@@ -1,0 +1,139 @@
+"""What a cluster is asked to do: requests in flight, their lengths, and how closely it is accounted for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil
+
+from arch_specs.clusters import Cluster
+from einsum_cascades.diagnostics import MappingError, SpecError
+from simulator.lengths import Lengths, spread_over_devices
+from simulator.targets.cluster.closed import capacity, weights_on
+from simulator.targets.cluster.layer import Layer
+from simulator.targets.cluster.placement import Placement
+from simulator.targets.cluster.times import SCALARS, Numbers, numbers_of
+from simulator.transformer import Model
+
+__all__ = ["Demand", "check_fit", "numbers_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Decode of `batch` requests at a time (None: as many as fit), each with a `context` that it attends to.
+
+    The context is given, or follows from `lengths`, or is the prompt and half of the answer. The KV cache is held in
+    blocks of `block` tokens. With `prefill` the prompts of new requests are work too. `slowdown` is the share of the
+    time of Einsums that messages may add when a link is asked for.
+    """
+
+    batch: int | None = None
+    context: float | None = None
+    prompt: float | None = None
+    generated: float | None = None
+    lengths: Lengths | None = None
+    prefill: bool = False
+    block: int = 16
+    slowdown: float = 0.2
+    seed: int = 0
+
+    @property
+    def mean_context(self) -> float:
+        """The tokens that a request in decode attends to, on average; SpecError where nothing says.
+
+        >>> Demand(prompt=1154.7, generated=211.1).mean_context
+        1260.25
+        """
+        if self.context is not None:
+            return self.context
+        if self.lengths is not None:
+            return self.lengths.context
+        if self.prompt is None:
+            raise SpecError("give a context, a prompt with the tokens generated after it, or a trace of lengths")
+        return self.prompt + (self.generated or 0.0) / 2
+
+    @property
+    def held(self) -> float:
+        """The tokens for which a request in decode holds memory, in whole blocks."""
+        if self.lengths is not None and self.context is None:
+            return self.lengths.held(self.block)
+        return ceil(self.mean_context / self.block) * self.block
+
+    @property
+    def request(self) -> tuple[float, float]:
+        """The mean prompt and answer of a request; SpecError where prefill is asked for and nothing says."""
+        if self.lengths is not None:
+            return self.lengths.mean_prompt, self.lengths.mean_generated
+        if self.prompt is None or not self.generated:
+            raise SpecError("prefill is work for each request: give its prompt and the tokens generated after it")
+        return self.prompt, self.generated
+
+
+def numbers_for(model: Model, layer: Layer, cluster: Cluster, placement: Placement, demand: Demand) -> Numbers:
+    """Return the numbers of a design, its batch included.
+
+    Raises MappingError where heads, replicas, weights or requests do not fit; the message says by how much.
+    """
+    placement.check(model, cluster)
+    if demand.batch is not None and demand.batch < 1:
+        raise SpecError(f"a batch of {demand.batch}: at least one request is decoded")
+    if demand.block < 1 or demand.mean_context < 1:
+        raise SpecError("a context and a block of the KV cache hold at least one token")
+    numbers = replace(numbers_of(cluster, placement, 1.0, float(demand.mean_context)), held=float(demand.held))
+    if demand.prefill or placement.cut == "phase":
+        prompt, generated = demand.request
+        numbers = replace(numbers, prompt=float(prompt), generated=float(generated))
+    room = int(check_fit(layer, cluster, placement, numbers, demand.batch))
+    numbers = replace(numbers, batch=float(demand.batch or room))
+    if demand.lengths is not None and placement.partition == "request":
+        share = ceil(numbers.batch / placement.batches)
+        spread = spread_over_devices(demand.lengths, share, int(numbers.attention_count), seed=demand.seed)
+        numbers = replace(numbers, imbalance=spread)
+    return numbers
+
+
+def check_fit(
+    layer: Layer, cluster: Cluster, placement: Placement, numbers: Numbers, batch: int | None = None
+) -> float:
+    """Return the requests whose KV cache fits; MappingError where the weights do not, or fewer than `batch` do."""
+    linear, attention = placement.pools(cluster)
+    held = weights_on(layer, placement, attention=False)
+    usable = linear.count / placement.replicas * linear.device.dram_bytes * linear.usable
+    if held > usable:
+        least = ceil(held / (linear.device.dram_bytes * linear.usable)) * placement.replicas
+        raise MappingError(
+            f"{_gb(held)} of weights do not fit on {linear.name}: {linear.count // placement.replicas} x "
+            f"{linear.device.name} have {_gb(usable)} usable{_each(placement)}, short by {_gb(held - usable)}; the "
+            f"smallest pool that fits has {least} devices"
+        )
+    room = capacity(layer, placement, numbers, SCALARS)
+    wanted = batch or 1
+    if room < wanted:
+        asked = "one request" if wanted == 1 else f"{wanted} requests"
+        missing = wanted * layer.kv_bytes(numbers.held) + weights_on(
+            layer, placement, attention=placement.cut != "none"
+        )
+        raise MappingError(
+            f"{asked} with {numbers.context:,.0f} tokens each do not fit on {attention.name}: "
+            f"{attention.count} x {attention.device.name} have {_gb(attention.usable_bytes)} usable for weights and KV "
+            f"cache, short by {_gb(missing - attention.usable_bytes)}; {int(room)} fit"
+            + _remedy(layer, placement, numbers, wanted)
+        )
+    return float(room)
+
+
+def _remedy(layer: Layer, placement: Placement, numbers: Numbers, wanted: int) -> str:
+    """Say which pool would fit."""
+    if placement.partition == "request" and layer.kv_bytes(numbers.held) > numbers.attention_usable_bytes:
+        return "; one request is more than a device holds: partition by head or by context"
+    count = int(numbers.attention_count)
+    while capacity(layer, placement, replace(numbers, attention_count=count), SCALARS) < wanted:
+        count += max(1, count // 64)
+    return f"; the smallest pool that fits has {count} devices"
+
+
+def _each(placement: Placement) -> str:
+    return "" if placement.replicas == 1 else f" in each of {placement.replicas} replicas"
+
+
+def _gb(amount: float) -> str:
+    return f"{max(amount, 0.0) / 1e9:,.4g} GB"

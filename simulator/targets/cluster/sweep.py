@@ -1,0 +1,218 @@
+"""Many designs of clusters at a time: the closed form over columns, a row for each point and placement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arch_specs.clusters import Cluster
+from einsum_cascades.diagnostics import Problem, SpecError, suggest
+from simulator.targets.cluster.closed import Steady, capacity, steady_state
+from simulator.targets.cluster.demand import Demand
+from simulator.targets.cluster.layer import Layer, average_layer
+from simulator.targets.cluster.money import nics_at_work, required_link
+from simulator.targets.cluster.placement import Placement
+from simulator.targets.cluster.times import Numbers, arrays, numbers_of
+from simulator.transformer import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DEMAND_AXES", "Candidate", "best_of", "sweep_clusters"]
+
+Columns = dict[str, "np.ndarray[Any, np.dtype[np.float64]]"]
+_ROUNDING = 1e-7
+DEMAND_AXES = ("batch", "context", "prompt", "generated", "batches")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A placement on a cluster, under the name by which a table calls it."""
+
+    name: str
+    cluster: Cluster
+    placement: Placement
+
+
+def sweep_clusters(
+    model: Model, candidates: Sequence[Candidate], axes: Mapping[str, Sequence[float]], demand: Demand
+) -> pd.DataFrame:
+    """Return a row for each candidate and each point of the product of axes; the last axis is the fastest.
+
+    An axis is one of `DEMAND_AXES` or a number of a cluster (`memory.count`); it leaves a cluster that lacks it as it
+    is. A point that does not work is a row with `feasible` False and `why`. Without a batch as many requests are in
+    flight as fit. Raises SpecError for an axis of nothing and for values that cannot be.
+
+    >>> from simulator.library import load_cluster, load_model, load_placement
+    >>> lamina = Candidate("lamina", load_cluster("h100_h20"), load_placement("lamina"))
+    >>> table = sweep_clusters(load_model("llama3_70b"), [lamina], {"context": [1024, 8192]}, Demand())
+    >>> table[["context", "batch", "bound_by"]].values.tolist()
+    [[1024.0, 1029.0, 'compute'], [8192.0, 128.0, 'compute']]
+    """
+    import pandas as pd  # noqa: PLC0415 - a second of start-up
+
+    _check_axes(candidates, axes)
+    layer = average_layer(model)
+    points = prod(len(values) for values in axes.values())
+    grids = np.meshgrid(*(np.asarray(v, dtype=float) for v in axes.values()), indexing="ij")
+    columns = {name: grid.reshape(points) for name, grid in zip(axes, grids, strict=True)}
+    tables = [_table(model, layer, one, columns, points, demand) for one in candidates]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _check_axes(candidates: Sequence[Candidate], axes: Mapping[str, Sequence[float]]) -> None:
+    problems: list[Problem] = []
+    for name, values in axes.items():
+        if name in DEMAND_AXES:
+            problems += [Problem(f"axis {name}: {v:g} is not a positive number") for v in values if not v > 0]
+            whole = name in ("batch", "batches")
+            problems += [Problem(f"axis {name}: {v:g} is no whole number") for v in values if whole and v != int(v)]
+            continue
+        errors = []
+        for one in candidates:
+            try:
+                for value in values:
+                    one.cluster.replace(name, value)
+            except SpecError as error:
+                errors.append(error)
+        if len(errors) == len(candidates):
+            hint = (
+                None if "." in name else suggest(name, DEMAND_AXES) or f"axes are {', '.join(DEMAND_AXES)}, pool.number"
+            )
+            problems += [Problem(f"axis {name}: {p.message}", hint=hint or p.hint) for p in errors[0].problems]
+    if problems:
+        raise SpecError(problems)
+
+
+def _table(model: Model, layer: Layer, one: Candidate, columns: Columns, points: int, demand: Demand) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415
+
+    cluster, placement, ops = one.cluster, one.placement, arrays()
+    for name, column in columns.items():
+        if name not in DEMAND_AXES and _has(cluster, name):
+            cluster = cluster.with_column(name, column)
+    numbers = _numbers(cluster, placement, columns, demand, points)
+    room = np.broadcast_to(capacity(layer, placement, numbers, ops), points)
+    if "batch" not in columns and demand.batch is None:
+        numbers = replace(numbers, batch=np.maximum(room, 1.0))
+    steady = steady_state(layer, placement, numbers, ops)
+    why = _why(model, one, numbers, steady)
+    price, power = _totals(cluster, placement)
+    needed, allowed = required_link(layer, placement, numbers, demand.slowdown, ops)
+    nics = nics_at_work(cluster, placement, ops)
+    rate = steady.tokens_per_s
+    found: dict[str, Any] = {
+        "candidate": one.name,
+        "cluster": one.cluster.name,
+        "cut": placement.cut,
+        **columns,
+        "batch": numbers.batch,
+        "context": numbers.context,
+        "batch_capacity": room,
+        "feasible": why == "",
+        "why": why,
+        "tokens_per_s": rate,
+        "tpot_s": steady.tpot_s,
+        "usd_per_h": price,
+        "usd_per_mtoken": price / 3600 / rate * 1e6,
+        "tokens_per_s_per_usd_h": rate / price,
+        "link_bytes_per_s_needed": np.nan if needed is None else needed,
+        "link_bytes_per_s_needed_per_nic": np.nan if needed is None else needed / nics,
+        "round_trip_s_allowed": np.nan if allowed is None else allowed,
+        "energy_j_per_token": power / rate,
+        "bound_by": _bound_by(one, steady, points),
+        "utilization_linear": steady.linear / steady.period,
+        "utilization_attention": steady.attention / steady.period,
+        "utilization_link": np.maximum(steady.out, steady.back) / steady.period,
+    }
+    table = pd.DataFrame({name: np.broadcast_to(value, points) for name, value in found.items()})
+    table.loc[~table.feasible, list(found)[list(found).index("tokens_per_s") :]] = np.nan
+    table.loc[~table.feasible, "bound_by"] = ""
+    return table
+
+
+def _has(cluster: Cluster, name: str) -> bool:
+    try:
+        cluster.path(name)
+    except SpecError:
+        return False
+    return True
+
+
+def _numbers(cluster: Cluster, placement: Placement, columns: Columns, demand: Demand, points: int) -> Numbers:
+    """Return the numbers of all points as columns."""
+    every = np.ones(points)
+    prompt = columns.get("prompt", every * (demand.prompt or np.nan))
+    generated = columns.get("generated", every * (demand.generated or np.nan))
+    if "context" in columns:
+        context = columns["context"]
+    elif "prompt" in columns or "generated" in columns:
+        context = prompt + np.nan_to_num(generated) / 2
+    else:
+        context = every * demand.mean_context
+    held = np.ceil(context / demand.block) * demand.block
+    if demand.lengths is not None and demand.context is None and "context" not in columns and "prompt" not in columns:
+        held = every * demand.held
+    batch = columns.get("batch", every * (demand.batch or 1))
+    numbers = replace(numbers_of(cluster, placement, batch, context, arrays()), held=held)
+    if "batches" in columns and placement.cut != "none":
+        numbers = replace(numbers, batches=columns["batches"])
+    if demand.prefill or placement.cut == "phase":
+        if np.isnan(prompt).any() or np.isnan(generated).any():
+            request = demand.request
+            prompt, generated = (every * value for value in request)
+        numbers = replace(numbers, prompt=prompt, generated=generated)
+    return numbers
+
+
+def _why(model: Model, one: Candidate, numbers: Numbers, steady: Steady) -> Any:
+    """Return what keeps each point from working; empty where nothing does."""
+    linear, attention = one.placement.pools(one.cluster)
+    shared = 1 if model.latent is not None else model.kv_heads
+    heads = one.placement.partition == "head"
+    conditions = [
+        (steady.short > 0, f"weights do not fit on {linear.name}"),
+        (numbers.batch > steady.room, f"KV cache does not fit on {attention.name}"),
+        ((shared % np.asarray(numbers.attention_count) != 0) & heads, f"KV heads do not divide among {attention.name}"),
+        (np.asarray(numbers.linear_count) % numbers.replicas != 0, f"replicas do not divide {linear.name}"),
+    ]
+    points = np.shape(numbers.batch)
+    tests = [np.broadcast_to(condition, points) for condition, _ in conditions]
+    return np.select(tests, [np.full(points, text, dtype=object) for _, text in conditions], default="")
+
+
+def _totals(cluster: Cluster, placement: Placement) -> tuple[Any, Any]:
+    """Return price and power of the pools that a placement uses; not a number where one is not known."""
+    linear, attention = placement.pools(cluster)
+    pools = (linear,) if linear.name == attention.name else (linear, attention)
+    price: Any = sum(np.nan if p.price is None else p.price.usd_per_h * p.count for p in pools)
+    power: Any = sum(np.nan if p.device.tdp_w is None else p.device.tdp_w * p.count for p in pools)
+    return price, power
+
+
+def _bound_by(one: Candidate, steady: Steady, points: int) -> Any:
+    linear, attention = one.placement.pools(one.cluster)
+    names = (linear.name, attention.name, f"{linear.name} to {attention.name}", f"{attention.name} to {linear.name}")
+    # As in `bound_group`, a resource comes before dependences that take as long, to rounding.
+    loads = (steady.linear, steady.attention, steady.out, steady.back, steady.chain * (1 - _ROUNDING))
+    stacked = np.stack([np.broadcast_to(load, points) for load in loads])
+    return np.array([*names, "dependences"], dtype=object)[stacked.argmax(axis=0)]
+
+
+def best_of(table: pd.DataFrame, axes: Sequence[str], by: str = "tokens_per_s_per_usd_h") -> pd.DataFrame:
+    """Return, for each point of the axes, the candidate with the most of `by`, and what share of it each other lacks.
+
+    A candidate that does not work there has nothing, a loss of 1; a point where none works has no `best`.
+    """
+    wide = table.pivot_table(index=list(axes), columns="candidate", values=by, aggfunc="max", dropna=False)
+    wide = wide.reindex(columns=list(dict.fromkeys(table.candidate))).fillna(0.0)
+    most = wide.max(axis=1)
+    loss = 1 - wide.div(most.where(most > 0, 1.0), axis=0)
+    found = loss.add_prefix("loss_")
+    found.insert(0, by, most)
+    found.insert(0, "best", wide.idxmax(axis=1).where(most > 0, ""))
+    return found.reset_index()

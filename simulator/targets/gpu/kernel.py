@@ -1,0 +1,258 @@
+"""A kernel schedule: what an attention kernel does on a GPU, as data; one YAML file a kernel.
+
+kernel: fa3
+summary: one line for `attnsim list kernels`
+source: where the tiles and roles are from
+operands: warp                     # who re-reads K and V: each warp, each warpgroup, or the tensor memory's owner
+runs_on: [hopper]                  # families of GPUs
+passes:
+  fwd: {family: hopper, tiles: [{head_dim: 128, q_rows: 128, kv_columns: 176, resident: 1}]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, get_type_hints
+
+from arch_specs.reader import Node, Problems, read_yaml
+from arch_specs.schema import read_fields, schema_keys
+from einsum_cascades.diagnostics import MappingError, Source, SpecError, read_source
+from einsum_cascades.registry import entries, locate
+
+__all__ = ["PASSES", "Kernel", "PassSchedule", "Tile", "kernel_names", "load_kernel", "load_library", "read_kernel"]
+
+PASSES = ("fwd", "bwd", "decode")
+_FAMILIES = ("sync_old", "sync", "hopper", "blackwell", "cdna")
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Rows of Q and columns of K that a block works on, and to which problems the choice applies.
+
+    `head_dim` is the largest that it serves; `bits` and `on` (compute capabilities), where given, must match;
+    `resident` blocks live on an SM at a time; `warps` is how many compute. A `pair` is two query tiles
+    in ping-pong, of which a short problem fills one.
+    """
+
+    head_dim: int
+    q_rows: int
+    kv_columns: int
+    resident: int = 1
+    warps: int = 4
+    bits: int | None = None
+    masked: bool | None = None
+    pair: bool = False
+    on: tuple[str, ...] = ()
+
+    def serves(self, head_dim: int, bits: int, masked: bool, capability: str) -> bool:
+        """Say whether this is a tile for a head dim, element bits, masked or full, on a compute capability."""
+        return (
+            head_dim <= self.head_dim
+            and self.bits in (None, bits)
+            and self.masked in (None, masked)
+            and (not self.on or capability in self.on)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PassSchedule:
+    """What a kernel does in one pass: its tiles, and the family whose calibration it shares.
+
+    `scheduler` is the order of work tiles: as they come, longest first, or one persistent block per slot. In decode,
+    up to `few_rows` query rows of a group are padded to that, more to multiples of `step_rows`; beyond
+    `widest_group` heads of a group each reads the keys by itself. `block_8bit` is the start of a block on an 8-bit
+    cache in that of 16 bits; a merge of split keys takes `merge_blocks` starts and `merge_part_s` a part. `alu_ops` are the fp32 operations per score beside the exponential, `alu_ops_8bit` those where elements of 8 bits must be
+    scaled and rounded; `dq_bytes` is the width of the sum of dQ. `chunk` is the tokens of a chunk of linear attention,
+    `chain` the length of its chain in that of the gated delta rule, `value_blocks` the blocks that share a head's
+    values, `states` how often a chunk's state is moved. `launches` are the kernels of one call.
+    """
+
+    family: str
+    tiles: tuple[Tile, ...] = ()
+    form: Literal["tiles", "split", "chunks"] = "tiles"
+    scheduler: Literal["in_order", "longest_first", "persistent"] = "in_order"
+    split: Literal["never", "heuristic", "always", "stream_k"] = "never"
+    unsplit_without_groups: bool = False
+    pack_groups: bool = False
+    few_rows: int = 0
+    step_rows: int = 0
+    widest_group: int = 0
+    block_8bit: float = 1.0
+    merge_blocks: float = 1.0
+    merge_part_s: float = 1.4e-7
+    alu_ops: float = 4.0
+    alu_ops_8bit: float | None = None
+    dq_bytes: float = 4.0
+    launches: int = 1
+    chunk: int = 64
+    chain: float = 1.0
+    value_blocks: int = 1
+    states: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """An attention kernel: where it runs, what it issues, and its schedule in each pass.
+
+    `path` is the matrix unit's (async: wgmma, tcgen05; sync: mma.sync); `exp_emulated` the share of exponentials that
+    run as polynomials on FMA lanes where the exp unit does 16 a clock; `rescale` how often per step the accumulator
+    is rescaled; `chain_cycles` the latencies of a step that nothing hides where a query tile is alone; `boundary` what an operator of a serving framework does beside the kernel; `score_dtype` and
+    `output_dtype` the numbers of the two products where they are not the type of Q.
+    """
+
+    name: str
+    summary: str
+    source: str
+    path: Literal["async", "sync"]
+    operands: Literal["warp", "warpgroup", "tensor_memory"]
+    runs_on: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    passes: Mapping[str, PassSchedule] = field(hash=False)
+    ops: tuple[str, ...] = ("sdpa",)
+    aliases: tuple[str, ...] = ()
+    head_dim_step: int = 32
+    exp_emulated: float = 0.0
+    rescale: float = 1.0
+    chain_cycles: float = 0.0
+    boundary: Literal["none", "cache_update", "rope_and_cache"] = "none"
+    score_dtype: str | None = None
+    output_dtype: str | None = None
+
+    def schedule(self, pass_: str) -> PassSchedule:
+        """Return the schedule of a pass; MappingError where the kernel has none."""
+        if pass_ in self.passes:
+            return self.passes[pass_]
+        raise MappingError(f"kernel '{self.name}' has no {pass_} pass; it has {', '.join(self.passes)}")
+
+    def tile(self, pass_: str, head_dims: tuple[int, int], bits: int, masked: bool, capability: str) -> Tile:
+        """Return the tile of a pass for head dims (d, d_v); MappingError where there is none."""
+        tiles = self.schedule(pass_).tiles
+        wanted = max(head_dims)
+        for tile in tiles:
+            if tile.serves(wanted, bits, masked, capability):
+                return tile
+        most = max((tile.head_dim for tile in tiles), default=0)
+        raise MappingError(
+            f"kernel '{self.name}' has no {pass_} tile for head dim {wanted}"
+            + (f"; its largest is {most}" if wanted > most else f" with {bits}-bit elements")
+        )
+
+
+_BY_HAND = {"name", "passes"}
+_OPS = ("sdpa", "mla", "linear")
+_DTYPES = ("fp16", "bf16", "fp8", "mxfp8", "fp4", "int8qk_fp16pv", "int8qk_fp8pv")
+
+
+_LISTS = (
+    ("runs_on", _FAMILIES, "a family of GPUs"),
+    ("dtypes", _DTYPES, "a type of number"),
+    ("ops", _OPS, "an operator"),
+)
+
+
+def _partial(record: type) -> type:
+    """Return a dataclass with the fields of another, each of which may be left out."""
+    hints = get_type_hints(record)
+    return make_dataclass(
+        f"Partial{record.__name__}",
+        [(f.name, hints[f.name] | None, field(default=None, metadata=f.metadata)) for f in fields(record)],
+    )
+
+
+_PARTIAL_KERNEL, _PARTIAL_PASS = _partial(Kernel), _partial(PassSchedule)
+
+
+def kernel_names() -> tuple[str, ...]:
+    """Return the names of the shipped kernels.
+
+    >>> "fa2" in kernel_names()
+    True
+    """
+    return tuple(entry.name for entry in entries("kernels"))
+
+
+def load_kernel(name: str | Path, search: Sequence[str | Path] = ()) -> Kernel:
+    """Return the schedule of the kernel that a library name or a path means; SpecError with every problem of it.
+
+    >>> load_kernel("fa3").passes["fwd"].scheduler
+    'longest_first'
+    """
+    return load_kernel_file(locate("kernels", name, search))
+
+
+@lru_cache(maxsize=1)
+def load_library() -> dict[str, Kernel]:
+    """Return every kernel of the library by name, read once; SpecError for a file that is wrong."""
+    return {entry.name: load_kernel_file(entry.path) for entry in entries("kernels")}
+
+
+def load_kernel_file(path: Path) -> Kernel:
+    """Return the kernel schedule of a YAML file; SpecError with every problem of the file."""
+    return read_kernel(read_source(path), path.stem)
+
+
+def read_kernel(source: Source, name: str, seen: tuple[str, ...] = ()) -> Kernel:
+    """Return the kernel schedule that a YAML text describes; SpecError with every problem of the text.
+
+    With `like: NAME` the keys given replace those of that kernel, and of its passes those keys that are given.
+    """
+    problems = Problems()
+    root = read_yaml(source, problems)
+    below = _read_parent(root, (*seen, name), problems)
+    required, optional = schema_keys(Kernel, without=_BY_HAND)
+    if below is not None:
+        required, optional = ("summary", "source"), (*required, *optional, "passes", "like")
+    keys = root.mapping(("kernel", *required, *(() if below else ("passes",))), optional, "a kernel schedule")
+    keys["kernel"].text()
+    record = Kernel if below is None else _PARTIAL_KERNEL
+    values = {key: value for key, value in read_fields(keys, record, _BY_HAND).items() if value is not None}
+    for key, legal, what in _LISTS:
+        for item in keys[key].items() if key in keys else ():
+            item.choice(legal, what)
+    passes = dict(below.passes) if below else {}
+    for name_node, node in keys["passes"].entries() if "passes" in keys else ():
+        if name_node.key not in PASSES:
+            name_node.report(f"unknown pass '{name_node.key}'", f"one of {', '.join(PASSES)}")
+        passes[name_node.key] = _read_pass(name_node, node, passes.get(name_node.key))
+    if "passes" in keys and not passes:
+        keys["passes"].report("a kernel without a pass")
+    problems.finish()
+    if below is None:
+        return Kernel(name=name, passes=passes, **values)
+    return replace(below, **{"aliases": (), **values}, name=name, passes=passes)
+
+
+def _read_parent(root: Node, seen: tuple[str, ...], problems: Problems) -> Kernel | None:
+    """Return the kernel that `like` names, or None."""
+    like = next((value for key, value in root.entries() if key.key == "like"), None)
+    if like is None:
+        return None
+    name = like.text()
+    if name in seen:
+        like.report(f"'like' goes around in a circle: {' -> '.join((*seen, name))}")
+        return None
+    try:
+        path = locate("kernels", name)
+        return read_kernel(read_source(path), path.stem, seen)
+    except SpecError as error:
+        problems.extend(error, like.span)
+        return None
+
+
+def _read_pass(key: Node, node: Node, below: PassSchedule | None) -> PassSchedule:
+    required, optional = schema_keys(PassSchedule, without={"tiles"})
+    if below is not None:
+        required, optional = (), (*required, *optional)
+    keys = node.mapping(required, (*optional, "tiles"), f"pass '{key.key}'")
+    record = PassSchedule if below is None else _PARTIAL_PASS
+    values = {key: value for key, value in read_fields(keys, record, {"tiles"}).items() if value is not None}
+    if "tiles" in keys:
+        values["tiles"] = tuple(_read_tile(item) for item in keys["tiles"].items())
+    return PassSchedule(**values) if below is None else replace(below, **values)
+
+
+def _read_tile(node: Node) -> Tile:
+    return Tile(**read_fields(node.mapping(*schema_keys(Tile), "a tile"), Tile))

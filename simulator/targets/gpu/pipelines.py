@@ -1,0 +1,194 @@
+"""One KV step of an attention kernel as tasks on the pipes of an SM: what FA2, FA3 and FA4 make of the same work.
+
+An instance is what works on its own rows: a block whose warps take every step in order (FA2), a warpgroup in
+ping-pong with another (FA3), or a query tile with its own softmax warpgroup (FA4). The pipes are the tensor cores, the
+exponential unit, the fp32 lanes and shared memory; time is in clocks of the SM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal
+
+from arch_specs.gpu import Gpu
+from simulator.taskgraph import Edge, Instances, Resource, Task, TaskGraph
+
+__all__ = ["PIPES", "STRUCTURES", "Phases", "Sharing", "StepShape", "Structure", "measure_phases", "step_graph"]
+
+Structure = Literal["in_order", "ping_pong", "two_tiles"]
+Sharing = Literal["greedy", "fair"]
+STRUCTURES: tuple[Structure, ...] = ("in_order", "ping_pong", "two_tiles")
+PIPES = ("tensor", "exp", "alu", "smem")
+ZERO = Fraction(0)
+
+
+@dataclass(frozen=True, slots=True)
+class StepShape:
+    """What an instance does in one KV step: `rows` x `columns` scores at head dims (`head_dim`, `head_dim_v`).
+
+    `operands` says who reads the operands of a product from shared memory: each of `warps` warps (mma.sync), each
+    warpgroup of 64 rows (wgmma), or the tensor cores once (tcgen05). `emulated` of the exponentials are polynomials on
+    the fp32 lanes; the accumulator is rescaled in `rescale` of the steps.
+    """
+
+    rows: int
+    columns: int
+    head_dim: int
+    head_dim_v: int
+    dtype: str = "bf16"
+    path: Literal["async", "sync"] = "async"
+    operands: Literal["warp", "warpgroup", "tensor_memory"] = "warpgroup"
+    warps: int = 4
+    emulated: Fraction = ZERO
+    rescale: Fraction = Fraction(1)
+
+    @property
+    def element_bytes(self) -> Fraction:
+        """The bytes of an element of K or V."""
+        return _BYTES[self.dtype]
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """Clocks for which the phases of one step fill each pipe, alone on the SM.
+
+    Scores: `qk` on the tensor cores, `qk_smem` their operands. Softmax: `maximum` and `arithmetic` (scale, sum,
+    convert, emulated exponentials) on the fp32 lanes, `exponential`. `rescale` of the accumulator. Output: `pv`,
+    `pv_smem`.
+    """
+
+    qk: Fraction
+    qk_smem: Fraction
+    maximum: Fraction
+    exponential: Fraction
+    arithmetic: Fraction
+    rescale: Fraction
+    pv: Fraction
+    pv_smem: Fraction
+
+    @property
+    def pipes(self) -> dict[str, Fraction]:
+        """The clocks of a step by pipe: its largest is ResMII of one instance."""
+        return {
+            "tensor": self.qk + self.pv,
+            "exp": self.exponential,
+            "alu": self.maximum + self.arithmetic + self.rescale,
+            "smem": self.qk_smem + self.pv_smem,
+        }
+
+
+def measure_phases(gpu: Gpu, shape: StepShape) -> Phases:
+    """Return the clocks of a step's phases on a card; MappingError where it has no such tensor instructions.
+
+    Beside the exponential a score costs four fp32 operations: maximum, scale, sum, conversion; an emulated exponential
+    eight (a polynomial and its range reduction, as FlashAttention-4 does a part of them).
+
+    >>> from arch_specs.load_gpu import load_gpu
+    >>> step = measure_phases(load_gpu("b200"), StepShape(128, 128, 128, 128, operands="tensor_memory"))
+    >>> {name: int(clocks) for name, clocks in step.pipes.items()}
+    {'tensor': 1024, 'exp': 1024, 'alu': 640, 'smem': 768}
+    """
+    scores, rate = shape.rows * shape.columns, gpu.mma(shape.dtype, shape.path)
+    read = shape.element_bytes / gpu.smem_bytes_per_clk
+    again = {"warp": shape.warps, "warpgroup": -(-shape.rows // 64), "tensor_memory": 1}[shape.operands]
+    query = 0 if shape.operands == "warp" else shape.rows
+    return Phases(
+        qk=Fraction(2 * scores * shape.head_dim, rate),
+        qk_smem=(again * shape.columns + query) * shape.head_dim * read,
+        maximum=Fraction(scores, gpu.fp32_lanes),
+        exponential=scores * (1 - shape.emulated) / gpu.exp_per_clk,
+        arithmetic=scores * (3 + 8 * shape.emulated) / gpu.fp32_lanes,
+        rescale=shape.rows * shape.head_dim_v * shape.rescale / gpu.fp32_lanes,
+        pv=Fraction(2 * scores * shape.head_dim_v, rate),
+        pv_smem=again * shape.columns * shape.head_dim_v * read,
+    )
+
+
+_BYTES = {d: Fraction(n) for d, n in (("bf16", 2), ("fp16", 2), ("fp8", 1), ("int8", 1), ("fp4", Fraction(1, 2)))}
+
+
+def step_graph(
+    phases: Phases,
+    structure: Structure,
+    instances: Instances,
+    *,
+    sharing: Sharing = "greedy",
+    signal: Fraction = ZERO,
+    clock_hz: float = 1e9,
+) -> TaskGraph:
+    """Return one KV step as a task graph whose tick is a clock.
+
+    `greedy`: a pipe serves one instance at a time, the oldest first; `fair`: the instances of an SM share it evenly, as
+    warps that issue in turn do. `signal` is added where one group of warps hands over to another.
+
+    >>> from simulator.taskgraph import InstanceClass
+    >>> one = Phases(*map(Fraction, (8, 0, 1, 4, 2, 1, 8, 0)))
+    >>> [t.name for t in step_graph(one, "in_order", Instances((InstanceClass(1, 4),))).tasks]
+    ['QK', 'MAX', 'RESCALE', 'EXP', 'PV']
+    """
+    held = {
+        "QK": {"tensor": phases.qk, "smem": phases.qk_smem},
+        "MAX": {"alu": phases.maximum},
+        "RESCALE": {"alu": phases.rescale},
+        "EXP": {"exp": phases.exponential, "alu": phases.arithmetic},
+        "PV": {"tensor": phases.pv, "smem": phases.pv_smem},
+    }
+    fluid = sharing == "fair"
+    tasks = tuple(
+        Task(
+            name,
+            {pipe: clocks for pipe, clocks in pipes.items() if clocks},
+            ZERO if fluid else max(pipes.values()),
+            work=pipes.get("tensor", pipes.get("exp", ZERO)),
+            stage=int(structure == "ping_pong" and name == "PV"),
+            einsum=name,
+        )
+        for name, pipes in held.items()
+    )
+    resources = tuple(Resource(pipe, discipline="fluid" if fluid else "greedy") for pipe in PIPES)
+    latency = {t.name: t.latency for t in tasks}
+    edges = tuple(_EDGES[structure](latency, signal, instances.resident))
+    return TaskGraph(resources, tasks, edges, 1 / clock_hz, instances)
+
+
+def _in_order(latency: dict[str, Fraction], signal: Fraction, resident: int) -> Iterator[Edge]:
+    """FA2: the warps of a block do one phase after another; the next step begins when this one has ended."""
+    order = ("QK", "MAX", "RESCALE", "EXP", "PV")
+    yield from (Edge(a, b) for a, b in pairwise(order))
+    yield Edge("PV", "QK", 1)
+
+
+def _ping_pong(latency: dict[str, Fraction], signal: Fraction, resident: int) -> Iterator[Edge]:
+    """FA3: a warpgroup issues the scores of a step and the output of the step before it, then lets the next one issue.
+
+    It waits for the scores, not for the output, and does its softmax meanwhile; PV is a stage behind.
+    """
+    yield Edge("QK", "MAX", latency=latency["QK"] + signal)
+    yield Edge("MAX", "EXP")
+    yield Edge("MAX", "RESCALE")
+    yield Edge("PV", "RESCALE")
+    yield Edge("EXP", "QK", 1)
+    yield Edge("RESCALE", "QK", 1)
+    yield Edge("EXP", "PV", 1)
+    yield Edge("RESCALE", "PV", 1)
+    yield Edge("QK", "PV", 0, "order", ZERO)
+    if resident > 1:
+        yield Edge("QK", "QK", 0, "order", ZERO, 1)
+        yield Edge("QK", "QK", 1, "order", ZERO, 1 - resident)
+
+
+def _two_tiles(latency: dict[str, Fraction], signal: Fraction, resident: int) -> Iterator[Edge]:
+    """FA4: products of two query tiles are issued as their operands come; P overwrites S, so that PV frees it."""
+    yield Edge("QK", "MAX", latency=latency["QK"] + signal)
+    yield Edge("MAX", "EXP")
+    yield Edge("MAX", "RESCALE", latency=latency["MAX"] + signal)
+    yield Edge("PV", "RESCALE", 1, latency=latency["PV"] + signal)
+    yield Edge("EXP", "PV", latency=latency["EXP"] + signal)
+    yield Edge("RESCALE", "PV", latency=latency["RESCALE"] + signal)
+    yield Edge("PV", "QK", 1, "buffer", latency["PV"])
+
+
+_EDGES = {"in_order": _in_order, "ping_pong": _ping_pong, "two_tiles": _two_tiles}

@@ -1,0 +1,106 @@
+"""From a kernel schedule to the instances of its structure: who works on which rows, and on what it waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+from arch_specs.gpu import Gpu
+from einsum_cascades.diagnostics import MappingError
+from simulator.targets.gpu.kernel import Kernel, Tile
+from simulator.targets.gpu.lower import Launch, count_tiles, lower_attention
+from simulator.targets.gpu.pipelines import Sharing, StepShape, Structure
+from simulator.targets.gpu.problem import BITS, Problem
+from simulator.targets.gpu.setup import check_runs
+from simulator.taskgraph import Program
+
+__all__ = ["Form", "lower_kernel", "structure_of"]
+
+_STRUCTURES: dict[str, Structure] = {"warp": "in_order", "warpgroup": "ping_pong", "tensor_memory": "two_tiles"}
+_DISPATCH = {"in_order": "dynamic", "longest_first": "longest_first", "persistent": "static"}
+_RATES = {"mxfp8": "fp8", "int8qk_fp16pv": "fp16", "int8qk_fp8pv": "fp8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One forward tile of a kernel as instances: `groups` of a block, `blocks` on an SM, each of one `shape`."""
+
+    structure: Structure
+    shape: StepShape
+    groups: int
+    blocks: int
+    tile: Tile
+
+    @property
+    def instances(self) -> int:
+        """The instances that live on an SM."""
+        return self.groups * self.blocks
+
+
+def structure_of(kernel: Kernel, gpu: Gpu, problem: Problem) -> Form:
+    """Return the forward step of a kernel on a card as instances of a structure.
+
+    Four warps stand on the four parts of an SM and make an instance; on tensor memory 128 rows do. Raises MappingError
+    where the kernel does not run on the card, has no tile for the problem, or its forward pass is not made of tiles.
+
+    >>> from arch_specs.load_gpu import load_gpu
+    >>> from simulator.targets.gpu.kernel import load_kernel
+    >>> form = structure_of(load_kernel("fa3"), load_gpu("h100_sxm"), Problem(head_dim=128, q_len=4096, kv_len=4096))
+    >>> form.structure, form.instances, form.shape.rows, form.shape.columns
+    ('ping_pong', 2, 64, 176)
+    """
+    problem = problem.completed()
+    check_runs(kernel, gpu)
+    schedule = kernel.schedule("fwd")
+    if schedule.form != "tiles":
+        raise MappingError(f"the forward pass of kernel '{kernel.name}' is not made of query tiles")
+    pad = kernel.head_dim_step
+    d, dv = (ceil(dim / pad) * pad for dim in (problem.head_dim, problem.v_head_dim))
+    tile = kernel.tile("fwd", (d, dv), BITS[problem.dtype], problem.masked, gpu.compute_capability or "")
+    groups = max(1, tile.q_rows // 128 if kernel.operands == "tensor_memory" else tile.warps // 4)
+    shape = StepShape(
+        ceil(tile.q_rows / groups),
+        tile.kv_columns,
+        d,
+        dv,
+        dtype=_RATES.get(problem.dtype, problem.dtype),
+        path=kernel.path if kernel.path in gpu.mma_flop_per_clk["bf16"] else "sync",
+        operands=kernel.operands,
+        emulated=Fraction(kernel.exp_emulated if gpu.exp_per_clk <= 16 else 0.0).limit_denominator(1000),
+        rescale=Fraction(kernel.rescale).limit_denominator(1000),
+    )
+    return Form(_STRUCTURES[kernel.operands], shape, groups, tile.resident, tile)
+
+
+def lower_kernel(
+    kernel: Kernel, gpu: Gpu, problem: Problem, *, sharing: Sharing = "greedy", signal: Fraction = Fraction(0)
+) -> Program:
+    """Return the forward pass of a kernel on a card as a program of tasks on its SMs; MappingError as `structure_of`.
+
+    >>> from arch_specs.load_gpu import load_gpu
+    >>> from simulator.targets.gpu.kernel import load_kernel
+    >>> call = Problem(q_heads=16, kv_heads=16, q_len=4096, kv_len=4096, causal=True)
+    >>> program = lower_kernel(load_kernel("fa2"), load_gpu("a100_sxm_80"), call)
+    >>> program.groups[0].graph.instances.count
+    512
+    """
+    form = structure_of(kernel, gpu, problem)
+    lengths = [(q, k) for n, q, k in problem.requests() for _ in range(n)]
+    tiles = count_tiles(
+        lengths,
+        (form.tile.q_rows, form.tile.kv_columns),
+        heads=problem.q_heads,
+        causal=problem.causal,
+        window=problem.window,
+    )
+    launch = Launch(
+        form.structure,
+        form.groups,
+        form.blocks,
+        stages=1 if kernel.operands == "warp" else 2,
+        dispatch=_DISPATCH[kernel.schedule("fwd").scheduler],  # type: ignore[arg-type]
+        sharing=sharing,
+        signal=signal,
+    )
+    return lower_attention(gpu, form.shape, launch, tiles)

@@ -1,0 +1,142 @@
+"""`attnsim gpu attention`: what one attention kernel takes on a GPU, how sure that is, and why."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from arch_specs.units import parse_quantity
+from einsum_cascades.diagnostics import Problem as Finding
+from einsum_cascades.diagnostics import SpecError, read_source
+from studies.cli import library_folders
+from studies.output import Output, emit, output_options
+
+if TYPE_CHECKING:
+    from simulator.targets.gpu.predict import Prediction
+    from simulator.targets.gpu.problem import Problem
+
+__all__ = ["gpu_command", "read_lengths"]
+
+_PASSES = ["fwd", "bwd", "fwdbwd", "decode"]
+_TIMING = "State of clocks: burst, cudagraph, sustained, sustained_1s, locked:1.755GHz."
+_LEVEL = "What is known: T0 the data sheet, T1 a GEMM and a copy too, T2 attention rows too."
+_SET = "Change a number of the GPU: dram_bandwidth='4.8 TB/s'."
+
+
+@click.group("gpu")
+def gpu_command() -> None:
+    """Attention kernels on GPUs."""
+
+
+@gpu_command.command("attention")
+@click.option("--arch", required=True, metavar="GPU", help="A GPU of the library, or a file.")
+@click.option("--kernel", metavar="NAME", help="A kernel schedule; without it the fastest that the GPU has.")
+@click.option(
+    "--pass", "pass_", type=click.Choice(["fwd", "bwd", "fwdbwd", "decode"]), default="fwd", show_default=True
+)
+@click.option("--op", type=click.Choice(["sdpa", "mla", "linear"]), default="sdpa", show_default=True)
+@click.option("--batch", type=int, default=1, show_default=True)
+@click.option("--q-heads", type=int, required=True)
+@click.option("--kv-heads", type=int, help="As many as --q-heads.")
+@click.option("--head-dim", type=int, required=True)
+@click.option("--v-head-dim", type=int, help="As --head-dim.")
+@click.option("--q-len", type=int, help="Queries of a request; 1 in decode.")
+@click.option("--kv-len", type=int, help="Keys that they see; as --q-len.")
+@click.option("--lengths", type=click.Path(path_type=Path), help="CSV with q_len, kv_len of each request (ragged).")
+@click.option("--window", type=int, default=0, help="Last keys kept for each query; 0 for all.")
+@click.option("--causal", is_flag=True)
+@click.option("--dtype", default="bf16", show_default=True)
+@click.option("--kv-dtype", default="", help="As --dtype.")
+@click.option("--timing", default="burst", show_default=True, metavar="MODE", help=_TIMING)
+@click.option("--page-size", type=int, default=0, help="Keys of a page of the cache; 0 for a cache in one piece.")
+@click.option("--splits", type=int, default=0, help="Parts of the keys in decode; 0 for the kernel's rule.")
+@click.option("--calibration", "calibration", default="shipped", show_default=True, metavar="shipped|none|FILE")
+@click.option("--level", type=click.Choice(["T0", "T1", "T2"]), default="T2", show_default=True, help=_LEVEL)
+@click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help=_SET)
+@output_options
+def attention_command(output: Output, **options: Any) -> None:
+    """Predict one attention call on a GPU."""
+    from arch_specs.load_gpu import load_gpu
+    from simulator.targets.gpu.predict import predict
+
+    gpu = load_gpu(options["arch"], library_folders())
+    for change in options["changes"]:
+        field, _, value = change.partition("=")
+        if not value:
+            raise SpecError(f"--set {change}: write FIELD=VALUE")
+        gpu = gpu.replace(field, value)
+    calibration = None if options["calibration"] == "none" else options["calibration"]
+    made = predict(_problem(options), options["kernel"], gpu, calibration, options["level"])
+    emit(_answer(made), output, rows=_rows(made))
+
+
+def _problem(options: dict[str, Any]) -> Problem:
+    from simulator.targets.gpu.problem import Problem
+
+    lengths = read_lengths(options["lengths"]) if options["lengths"] else ()
+    decode = options["pass_"] == "decode"
+    if options["q_len"] is None and not decode and not lengths:
+        raise SpecError(Finding("--q-len is missing", hint="or --lengths for a ragged batch"))
+    q_len = options["q_len"] or 1
+    if decode and options["kv_len"] is None and not lengths:
+        raise SpecError(Finding("--kv-len is missing", hint="the keys in the cache"))
+    mode, _, clock = options["timing"].partition(":")
+    return Problem(
+        pass_=options["pass_"], batch=len(lengths) or options["batch"], q_heads=options["q_heads"],
+        kv_heads=options["kv_heads"] if options["kv_heads"] is not None else options["q_heads"],
+        head_dim=options["head_dim"], v_head_dim=options["v_head_dim"] or 0,
+        q_len=q_len, kv_len=options["kv_len"] if options["kv_len"] is not None else q_len,
+        causal=options["causal"], window=options["window"], dtype=options["dtype"], kv_dtype=options["kv_dtype"],
+        timing=mode, clock_hz=float(parse_quantity(clock, "hz", "--timing locked")) if clock else 0.0,
+        op=options["op"], splits=options["splits"], page_keys=options["page_size"], lengths=lengths,
+    ).completed()  # fmt: skip
+
+
+def read_lengths(path: Path) -> tuple[tuple[int, int], ...]:
+    """Return (q_len, kv_len) of each request from a CSV with these columns; SpecError with every wrong line."""
+    source = read_source(path)
+    table = csv.DictReader(source.text.splitlines())
+    missing = [name for name in ("q_len", "kv_len") if name not in (table.fieldnames or ())]
+    if missing:
+        raise SpecError(f"{path}: no column {' or '.join(missing)}")
+    found, problems = [], []
+    for row in table:
+        try:
+            found.append((int(row["q_len"]), int(row["kv_len"])))
+        except (TypeError, ValueError):
+            problems.append(Finding(f"{path}:{table.line_num}: q_len and kv_len are whole numbers"))
+    if problems or not found:
+        raise SpecError(problems or f"{path}: no requests")
+    return tuple(found)
+
+
+def _answer(made: Prediction) -> dict[str, Any]:
+    return {
+        "gpu": made.gpu,
+        "kernel": made.kernel,
+        "latency_s": made.latency_s,
+        "latency_spec_only_s": made.latency_spec_only_s,
+        "bracket_s": list(made.bracket_s),
+        "interval_s": list(made.interval_s),
+        "flop_per_s": made.flop_per_s,
+        "bound_by": made.bound_by,
+        "regime": made.regime,
+        "why": made.why,
+        "terms_s": dict(made.terms),
+        "energy_j": made.energy_j,
+        "energy_is_extrapolated": made.energy_extrapolated,
+        "uncertain": list(made.uncertain),
+    }
+
+
+def _rows(made: Prediction) -> list[dict[str, Any]]:
+    data = _answer(made)
+    terms = {f"term: {name}, s": seconds for name, seconds in data.pop("terms_s").items() if seconds}
+    low, high = data.pop("bracket_s")
+    data |= {"perfect_overlap_s": low, "no_overlap_s": high}
+    low, high = data.pop("interval_s")
+    data |= {"interval_low_s": low, "interval_high_s": high, "uncertain": ", ".join(data["uncertain"])}
+    return [{"key": key, "value": value} for key, value in (data | terms).items()]

@@ -1,0 +1,82 @@
+"""`attnsim new`, `doctor`, `schema`, `completion`: the first minutes with the tool."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from einsum_cascades.diagnostics import SpecError
+from studies.output import Output, emit, output_options, replacing
+
+__all__ = ["completion_command", "doctor_command", "new_command", "schema_command"]
+
+# what -> suffix of the file that is made
+_NEW = {"cascade": ".cascade", "arch": ".yaml", "study": ".py"}
+_NEXT = {
+    "cascade": "attnsim draw {file} --out {name}.svg; attnsim passes {file}",
+    "arch": "attnsim check {file}; attnsim eval attention_1pass {file} --workload bert M=4096",
+    "study": "attnsim study run {file}",
+}
+_SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command("new")
+@click.argument("what", type=click.Choice(list(_NEW)))
+@click.argument("name")
+@click.option("--dir", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where (here).")
+def new_command(what: str, name: str, folder: Path) -> None:
+    """Write a working cascade, architecture or study called NAME, and its test, to start from."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise SpecError(f"'{name}' is not a name: lower-case letters, digits and _, beginning with a letter")
+    file, test = folder / f"{name}{_NEW[what]}", folder / f"test_{name}.py"
+    there = [str(path) for path in (file, test) if path.exists()]
+    if there:
+        raise SpecError(f"{' and '.join(there)}: already there; nothing was written")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(f"{folder}: cannot be written: {(error.strerror or 'unknown error').lower()}") from error
+    for path, template in ((file, what), (test, f"{what}_test")):
+        text = (Path(__file__).parent / "templates" / f"{template}.txt").read_text(encoding="utf-8")
+        with replacing(path) as temporary:
+            temporary.write_text(text.replace("NAME", name), encoding="utf-8", newline="\n")
+        click.echo(f"wrote {path}")
+    click.echo(f"now: {_NEXT[what].format(file=file, name=name)}\n     python -m pytest {test}")
+
+
+@click.command("doctor")
+@output_options
+def doctor_command(output: Output) -> None:
+    """Show what is installed, what each extra would add, and where caches and libraries are."""
+    from studies.doctor import examine
+
+    emit(examine(), output)
+
+
+@click.command("schema")
+@click.argument("kind", required=False)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write it there.")
+def schema_command(kind: str | None, out: Path | None) -> None:
+    """Print the JSON Schema of a hardware file of a KIND, so that an editor completes and checks it."""
+    from arch_specs.json_schema import SCHEMAS, json_schema
+    from einsum_cascades.diagnostics import Problem, suggest
+
+    if kind not in SCHEMAS:
+        hint = suggest(kind or "", SCHEMAS) or f"one of {', '.join(SCHEMAS)}"
+        raise SpecError(Problem(f"no schema for '{kind}'" if kind else "which kind of hardware file?", hint=hint))
+    emit(json_schema(kind), Output("json", out))
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(_SHELLS))
+def completion_command(shell: str) -> None:
+    """Print what makes a SHELL complete commands: put `eval "$(attnsim completion bash)"` in its profile."""
+    from click.shell_completion import get_completion_class
+
+    from studies.cli import main
+
+    script = get_completion_class(shell)
+    assert script is not None  # the choice of shells is click's own
+    click.echo(script(main, {}, "attnsim", "_ATTNSIM_COMPLETE").source())

@@ -1,0 +1,116 @@
+"""`attnsim report`: one self-contained page to look at, for a design, a sweep or a study."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import click
+
+from einsum_cascades.diagnostics import SpecError
+from einsum_cascades.registry import entries
+from studies.cli import library_folders
+from studies.commands_eval import parse_assignment, parse_extent
+from studies.output import replacing
+
+if TYPE_CHECKING:
+    from studies.html_page import Section
+
+__all__ = ["report_command"]
+
+
+@click.command("report")
+@click.argument("what", metavar="CASCADE|SWEEP|STUDY")
+@click.argument("words", nargs=-1, metavar="[ARCH] [EXTENT=N ...]")
+@click.option("--html", "path", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The page.")
+@click.option("--workload", metavar="NAME", help="Of a design: a named shape; extents given beside it win.")
+@click.option("--set", "settings", multiple=True, metavar="PART.FIELD=VALUE", help="Of a design: change a number.")
+@click.option("--mapping", metavar="NAME", help="Of a design: how to map the cascade.")
+@click.option("--method", type=click.Choice(["bound", "cycle"]), default="bound", help="Of a design (bound).")
+@click.option("--accounting", metavar="NAME", default="clean", help="Of a design (clean).")
+def report_command(
+    what: str,
+    words: tuple[str, ...],
+    path: Path,
+    workload: str | None,
+    settings: tuple[str, ...],
+    mapping: str | None,
+    method: str,
+    accounting: str,
+) -> None:
+    """Write one page, which needs no network, about a design, a sweep or a study.
+
+    \b
+    attnsim report attention_1pass fusemax --workload bert M=4096 --html design.html
+    attnsim report designs.csv --html sweep.html        (what 'attnsim sweep --out designs.csv' wrote)
+    attnsim report fusemax --html study.html            (a study by its name)
+    """
+    from studies.html_page import render_page
+
+    if words:
+        how = cast(Literal["bound", "cycle"], method)
+        title, sections = _design(what, words, workload, settings, mapping, (how, accounting))
+    elif Path(what).suffix in (".csv", ".parquet"):
+        from studies.html_table import read_sweep, sweep_sections
+
+        title, sections = f"Sweep {Path(what).name}", list(sweep_sections(read_sweep(Path(what))))
+    else:
+        title, sections = _study(what)
+    page = render_page(title, shlex.join(_words(click.get_current_context())), sections)
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", newline="\n")
+    click.echo(f"wrote {path}", err=True)
+
+
+def _words(ctx: click.Context) -> list[str]:
+    """Return the command line that makes the same page again."""
+    given = ctx.params
+    words = ["attnsim", "report", given["what"], *given["words"]]
+    for option in (p for p in ctx.command.params if isinstance(p, click.Option) and p.name in given):
+        value = given[str(option.name)]
+        if value and value != option.default:
+            values = value if isinstance(value, tuple) else (value,)
+            words += [word for one in values for word in (option.opts[0], str(one))]
+    return words
+
+
+def _study(name: str) -> tuple[str, list[Section]]:
+    from studies.html_table import study_sections
+    from studies.study import load_study
+
+    if any(entry.name == name for entry in entries("cascades", library_folders())):
+        raise SpecError(f"the report of a design needs a machine: attnsim report {name} ARCH [EXTENT=N ...]")
+    study = load_study(name)
+    return f"Study {study.name}", list(study_sections(study, study.run(lambda text: click.echo(text, err=True))))
+
+
+def _design(
+    cascade: str,
+    words: tuple[str, ...],
+    workload: str | None,
+    settings: tuple[str, ...],
+    mapping: str | None,
+    how: tuple[Literal["bound", "cycle"], str],
+) -> tuple[str, list[Section]]:
+    from simulator import library
+    from simulator.evaluate import evaluate
+    from simulator.sensitivity import sensitivity
+    from simulator.workload import Workload
+    from studies.html_design import design_sections
+
+    search = library_folders()
+    preset = library.load_workload(workload, search) if workload else None
+    given = dict(parse_assignment(word, "M=4096") for word in words[1:])
+    sizes = {name: parse_extent(name, value) for name, value in given.items()}
+    shaped = Workload.of(library.load_cascade(cascade, search), preset, **sizes)
+    machine = library.load_machine(words[0], search)
+    template = library.load_mapping(mapping, search) if mapping else None
+    changes = dict(parse_assignment(word, "pe2d.rows=128") for word in settings)
+    design = library.make_design(shaped, machine, template, changes, search)
+    report = evaluate(design, how[1], how[0])
+    click.echo("sensitivity", err=True)
+    knobs = {name: value for name, value in changes.items() if name.startswith("mapping.")}
+    table = sensitivity(lambda chip: library.make_design(shaped, chip, template, knobs, search), design.architecture)
+    return report.title, list(design_sections(design, report, [asdict(row) for row in table]))

@@ -1,0 +1,77 @@
+"""Measured rows through the gate and the GPU model: predictions beside measurements, scores, reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simulator.targets.gpu.gate import judge_rows
+from simulator.targets.gpu.measured import read_rows
+from simulator.targets.gpu.rows import predict_rows
+from studies.gpu_scores import count_covered, score, score_by
+
+__all__ = ["Validation", "validate"]
+
+_GROUPS = ("gpu", "kernel", "op", "pass")
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Rows with `predicted_s`, its interval, `regime`, `why`: empty where a row was predicted and judged."""
+
+    frame: pd.DataFrame
+
+    @property
+    def judged(self) -> pd.DataFrame:
+        """The rows that count."""
+        return self.frame[self.frame["why"] == ""]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the scores over all judged rows and by GPU, kernel, operator and pass, and what was left out."""
+        judged = self.judged
+        measured = judged["time_ms"].to_numpy(float) / 1e3
+        scores = score(judged["predicted_s"].to_numpy(float), measured)
+        coverage = count_covered(judged["low_s"].to_numpy(float), judged["high_s"].to_numpy(float), measured)
+        left_out = self.frame.loc[self.frame["why"] != "", ["row", "why"]]
+        return {
+            "rows": len(self.frame),
+            "predicted": len(judged),
+            "skipped": [{"row": int(row), "why": why} for row, why in left_out.itertuples(index=False, name=None)],
+            **{name: scores[name] for name in ("mape", "median_ape", "mean_abs_ln", "bias")},
+            "coverage": coverage,
+            "groups": score_by(judged, _GROUPS).to_dict("records"),
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return every row as it was given, with `predicted_ms`, its interval, `regime`, `error` and `why`."""
+        milliseconds = {
+            f"{name}_ms": self.frame[f"{name}_s"] * 1e3 for name in ("predicted", "low", "high", "roofline")
+        }
+        error = milliseconds["predicted_ms"] / self.frame["time_ms"] - 1
+        dropped = [name for name in self.frame if str(name).endswith("_s") or name == "least_s"]
+        table = self.frame.drop(columns=dropped).assign(**milliseconds, error=error)
+        return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def validate(path: Path, calibrate: str = "auto") -> Validation:
+    """Return measured rows of a CSV file with predictions.
+
+    `calibrate` is `auto` for the shipped constants, `none` for the data sheet alone, or the path of a calibration.
+    Raises SpecError for a file that is wrong, with every problem.
+    """
+    rows = read_rows(path)
+    return Validation(predict_judged(rows.join(judge_rows(rows)), calibrate))
+
+
+def predict_judged(judged: pd.DataFrame, calibrate: str = "auto") -> pd.DataFrame:
+    """Return judged rows with the model's columns; `why` also tells what the model cannot run."""
+    calibration = {"auto": "shipped", "none": None}.get(calibrate, calibrate)
+    found = predict_rows(judged, calibration=calibration, level="T0" if calibration is None else "T2")
+    found.index = judged.index
+    unable = found["why_not"].fillna("").astype(str)
+    why = np.where(judged["why"] == "", unable, judged["why"])
+    return judged.assign(why=why, **{str(name): found[name] for name in found if name != "why_not"})

@@ -1,0 +1,61 @@
+"""From the textbook definition of attention to the published cascades."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from einsum_cascades.analysis import analyze
+from einsum_cascades.ir import Cascade
+from einsum_cascades.parser import parse
+from einsum_cascades.printer import print_cascade
+from einsum_cascades.registry import locate
+from einsum_cascades.rewrites.canonical import canonical_key
+from einsum_cascades.rewrites.search import Rewriting, rewrite
+
+SHAPE = {"B": 1, "H": 1, "E": 4, "F": 4, "P": 6, "M": 8}
+
+
+def load(name: str) -> Cascade:
+    return parse(locate("cascades", name).read_text())
+
+
+@cache
+def attention() -> Rewriting:
+    return rewrite(load("attention_3pass"))
+
+
+def same_but_for_names(first: Cascade, second: Cascade) -> bool:
+    return canonical_key(first) == canonical_key(second)
+
+
+def test_three_passes_become_the_published_one_pass_cascade() -> None:
+    best = attention().best
+    assert same_but_for_names(best.cascade, load("attention_1pass"))
+    totals = analyze(best.cascade, {**SHAPE, "M0": 2}).to_json()["totals"]
+    assert [totals[op] for op in ("mul", "acc", "add", "sub", "max", "exp", "div")] == [504, 432, 120, 72, 72, 72, 24]
+
+
+def test_the_deferred_two_pass_and_the_split_cascade_are_on_the_front() -> None:
+    front = [f.cascade for f in attention().pareto]
+    for name in ("attention_3pass_deferred", "attention_split_kv"):
+        assert any(same_but_for_names(c, load(name)) for c in front), name
+
+
+def test_what_is_found_is_checked_and_reads_back() -> None:
+    found = attention()
+    assert not found.rejected
+    for f in found.pareto:
+        assert parse(print_cascade(f.cascade)) == f.cascade
+        assert f.check is None or (f.check.equal and f.check.method.startswith("exact"))
+
+
+def test_softmax_alone_stays_at_two_passes_and_says_why() -> None:
+    found = rewrite(load("softmax_3pass"))
+    assert str(found.best.objectives.passes["M"]) == "2"
+    assert "is made for every coordinate of M from what is known after all of it" in found.reasons["M"]
+
+
+def test_a_norm_and_its_product_take_one_pass() -> None:
+    found = rewrite(load("rmsnorm_matmul"))
+    assert str(found.original.objectives.passes["D"]) == "2"
+    assert str(found.best.objectives.passes["D"]) == "1"

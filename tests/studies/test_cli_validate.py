@@ -1,0 +1,94 @@
+"""`attnsim validate gpu` as scripts see it."""
+
+import csv
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from simulator.targets.gpu.measured import read_rows
+from studies.cli import main
+from studies.gpu_data import SAMPLE
+
+
+def run(*words):
+    return CliRunner().invoke(main, ["validate", "gpu", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def answer(tmp_path_factory):
+    out = tmp_path_factory.mktemp("validate") / "rows.csv"
+    result = run(SAMPLE, "--format", "json", "--out", out)
+    assert result.exit_code == 0, result.output
+    with out.open(newline="") as file:
+        return json.loads(result.stdout), list(csv.DictReader(file))
+
+
+def test_the_keys_of_the_contract_are_there(answer):
+    data, _ = answer
+    assert {"rows", "predicted", "skipped", "mape", "median_ape", "bias", "groups"} <= set(data)
+    assert set(data["skipped"][0]) == {"row", "why"}
+    assert {"gpu", "kernel", "op", "pass", "rows", "mape", "median_ape", "bias"} <= set(data["groups"][0])
+
+
+def test_every_row_is_judged_or_left_out_with_a_reason(answer):
+    data, rows = answer
+    assert data["rows"] == len(rows) == data["predicted"] + len(data["skipped"])
+    assert sum(group["rows"] for group in data["groups"]) == data["predicted"]
+    assert all(row["why"] for row in data["skipped"])
+    assert {int(row["row"]) for row in rows if row["why"]} == {row["row"] for row in data["skipped"]}
+
+
+def test_the_scores_are_those_of_the_rows_that_it_writes(answer):
+    data, rows = answer
+    errors = [float(r["predicted_ms"]) / float(r["time_ms"]) - 1 for r in rows if not r["why"]]
+    assert data["mape"] == pytest.approx(sum(map(abs, errors)) / len(errors), rel=1e-9)
+    assert data["bias"] == pytest.approx(sum(errors) / len(errors), rel=1e-9)
+    assert all(r["regime"] for r in rows if not r["why"])
+
+
+def test_refused_rows_are_those_that_their_sources_flagged(answer):
+    data, rows = answer
+    refused = {row["row"] for row in data["skipped"] if "impossible" in row["why"] or "flagged" in row["why"]}
+    assert refused == {int(row["row"]) for row in rows if row["flag"] not in ("", "l2_resident")}
+
+
+def test_the_data_sheet_alone_gives_other_figures(answer):
+    shipped, _ = answer
+    result = run(SAMPLE, "--calibrate", "none", "--format", "json")
+    assert json.loads(result.stdout)["mape"] != pytest.approx(shipped["mape"], rel=1e-3)
+
+
+def test_a_table_says_how_many_rows_were_left_out_and_why():
+    result = run(SAMPLE)
+    assert result.exit_code == 0
+    assert "rows," in result.stdout.splitlines()[0]
+    assert "left out" in result.stdout
+    assert "MAPE" in result.stdout
+
+
+def test_a_file_that_is_wrong_names_every_row(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "gpu,kernel,batch,heads_q,heads_kv,head_dim,seq_q,time_ms\nh100,fa3,1,16,3,128,64,1\nh100,fa3,1,16,4,128,64,-1\n"
+    )
+    result = run(path)
+    assert result.exit_code == 2
+    assert "row 1: 16 query heads do not divide into 3 KV heads" in result.stderr
+    assert "row 2: time_ms is a positive time, found '-1'" in result.stderr
+
+
+def test_a_file_of_which_nothing_can_be_judged_still_says_why(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("gpu,kernel,batch,heads_q,head_dim,seq_q,time_ms\nh1000,fa3,1,16,128,64,1\n")
+    result = run(path, "--format", "json")
+    data = json.loads(result.stdout)
+    assert (data["rows"], data["predicted"], data["mape"], data["groups"]) == (1, 0, None, [])
+    assert "h1000" in data["skipped"][0]["why"]
+
+
+def test_the_sample_is_small_and_every_row_names_source_and_licence():
+    rows = read_rows(SAMPLE)
+    assert len(rows) <= 600
+    assert (rows["source"] != "").all()
+    assert (rows["licence"] != "").all()

@@ -1,0 +1,81 @@
+"""The first minutes: what `new` writes works and its test passes; `doctor`, `schema` and `completion` answer."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from studies.cli import main
+
+
+@pytest.mark.parametrize(("what", "suffix"), [("cascade", ".cascade"), ("arch", ".yaml"), ("study", ".py")])
+def test_what_new_writes_passes_the_test_that_comes_with_it(tmp_path: Path, what: str, suffix: str) -> None:
+    run = CliRunner().invoke(main, ["new", what, "mine", "--dir", str(tmp_path)])
+    assert run.exit_code == 0, run.output
+    assert (tmp_path / f"mine{suffix}").is_file()
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "test_mine.py")]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_new_never_overwrites_and_writes_nothing_when_it_would(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text("mine", encoding="utf-8")
+    run = CliRunner().invoke(main, ["new", "cascade", "mine", "--dir", str(tmp_path)])
+    assert run.exit_code == 2
+    assert "already there" in run.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["test_mine.py"]
+
+
+def test_new_refuses_a_name_that_is_none(tmp_path: Path) -> None:
+    run = CliRunner().invoke(main, ["new", "cascade", "../x", "--dir", str(tmp_path)])
+    assert run.exit_code == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_doctor_names_what_is_there_and_how_to_get_what_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib import metadata
+
+    version = metadata.version
+
+    def without_dask(package: str) -> str:
+        if package == "dask":
+            raise metadata.PackageNotFoundError(package)
+        return version(package)
+
+    monkeypatch.setattr(metadata, "version", without_dask)
+    rows = json.loads(CliRunner().invoke(main, ["doctor", "--format", "json"]).stdout)
+    by_name = {row["what"]: row for row in rows}
+    assert by_name["numpy"]["ok"] == "yes"
+    assert by_name["extra cluster"] == {
+        "what": "extra cluster",
+        "ok": "no",
+        "found": "lacks dask; pip install 'attnsim[cluster]'",
+    }
+    assert "compiled kernels" in by_name
+
+
+def test_schema_prints_one_and_suggests_where_there_is_none() -> None:
+    run = CliRunner().invoke(main, ["schema", "gpu"])
+    assert json.loads(run.stdout)["properties"]["kind"] == {"const": "gpu"}
+    run = CliRunner().invoke(main, ["schema", "gpux"])
+    assert run.exit_code == 2
+    assert "gpu" in run.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_names_the_command(shell: str) -> None:
+    assert "_ATTNSIM_COMPLETE" in CliRunner().invoke(main, ["completion", shell]).stdout
+
+
+def test_a_study_of_ones_own_is_refused_by_name_when_it_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("x = 1\n", encoding="utf-8")
+    run = CliRunner().invoke(main, ["study", "run", str(path)])
+    assert run.exit_code == 4
+    assert "has no STUDY" in run.stderr
+    assert CliRunner().invoke(main, ["study", "run", str(tmp_path / "none.py")]).exit_code == 4
