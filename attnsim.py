@@ -125,11 +125,13 @@ def design(
     workload: str | None = None,
     mapping: str | None = None,
     settings: dict[str, str | int] | None = None,
+    accounting: str = "clean",
     **extents: int,
 ) -> Design:
     """Return a design with every knob set: a cascade with extents on an architecture, by a mapping.
 
-    `settings` changes numbers of the machine and knobs: `{"pe2d.rows": 128, "mapping.queries": 4096}`.
+    `settings` changes numbers of the machine and knobs: `{"pe2d.rows": 128, "mapping.queries": 4096}`. Knobs that are
+    open are chosen by what `accounting` charges.
     """
     from simulator import library
     from simulator.workload import Workload
@@ -138,7 +140,7 @@ def design(
     shaped = Workload.of(_cascade(cascade), preset, **extents)
     machine = library.load_machine(arch) if isinstance(arch, str) else arch
     template = library.load_mapping(mapping) if mapping else None
-    return library.make_design(shaped, machine, template, settings)
+    return library.make_design(shaped, machine, template, settings, (), accounting)
 
 
 def evaluate(
@@ -159,7 +161,7 @@ def evaluate(
     from simulator.design import Design
     from simulator.evaluate import evaluate as evaluate_design
 
-    made = cascade if isinstance(cascade, Design) else design(cascade, arch, **options)
+    made = cascade if isinstance(cascade, Design) else design(cascade, arch, accounting=accounting, **options)
     return evaluate_design(made, accounting, method)
 
 
