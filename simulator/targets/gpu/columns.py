@@ -22,9 +22,9 @@ WORK = 7
     SM, CLOCK, CEILING, POWER_LAW, L2_PER_CLK, L2_RATE, L2_HOLDS, DRAM_RATE,
     OVERLAP, PER_TILE, LAUNCH, LAUNCHES, RESIDUAL, TAIL, LONELY, PAIR,
     SPLIT_RULE, UNSPLIT, GRAIN, STEP_ROWS, EXPOSED, BLOCK, MERGE, MERGE_EACH, WIDEST, ALONE_ROW,
-    PART_ROW, CHAIN, READERS, STATE, STATE_ENDS,
-) = range(50)  # fmt: skip
-SETUP = 50
+    REREAD_RATE, PART_ROW, CHAIN, CHUNK_BUSY, READERS, STATE, STATE_ENDS,
+) = range(52)  # fmt: skip
+SETUP = 52
 
 # An outcome: the estimate, its bracket, terms that add to it (seconds), and what explains it.
 (

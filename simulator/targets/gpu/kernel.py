@@ -67,7 +67,8 @@ class PassSchedule:
     cache in that of 16 bits; a merge of split keys takes `merge_blocks` starts and `merge_part_s` a part. `alu_ops` are the fp32 operations per score beside the exponential, `alu_ops_8bit` those where elements of 8 bits must be
     scaled and rounded; `dq_bytes` is the width of the sum of dQ. `chunk` is the tokens of a chunk of linear attention,
     `chain` the length of its chain in that of the gated delta rule, `value_blocks` the blocks that share a head's
-    values, `states` how often a chunk's state is moved. `launches` are the kernels of one call.
+    values, `states` how often a chunk's state is moved, `products` the matrix work in that of
+    the least, `chunk_cycles` what an SM is busy with a chunk beside products. `launches` are the kernels of one call.
     """
 
     family: str
@@ -91,6 +92,8 @@ class PassSchedule:
     chain: float = 1.0
     value_blocks: int = 1
     states: float = 0.0
+    products: float = 1.0
+    chunk_cycles: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
