@@ -105,11 +105,14 @@ def _set_card(s: list[float], variant: Variant, gpu: Gpu, numbers: Calibration, 
 
 def _ceiling(timing: str, gpu: Gpu, numbers: Calibration, level: str) -> float:
     """Return the share of the rated tensor throughput that a matrix product reaches in a timing mode."""
-    if timing in ("burst", "eager", "locked"):
+    if timing == "locked":
         return 1.0
     per_watt = rate(gpu, "bf16", "async") * gpu.sm_count * gpu.clock_rated_hz / gpu.tdp_w
     held = numbers.number(f"flop_per_joule_{gpu.family}")
-    generic: float = min(1.0, (held / per_watt) ** numbers.number("power_exponent"))
+    law = numbers.number("power_exponent")
+    if timing in ("burst", "eager"):
+        return float(min(1.0, (held * numbers.number("burst_power") / per_watt) ** law))
+    generic: float = min(1.0, (held / per_watt) ** law)
     measured = gpu.gemm_ceiling if level != "T0" else {}
     steady = measured.get("sustained", generic)
     if timing == "sustained_1s":
@@ -219,6 +222,7 @@ def _set_split(s: list[float], variant: Variant, kernel: Kernel, gpu: Gpu, numbe
     s[c.GRAIN] = float(schedule.few_rows or tile.q_rows)
     s[c.STEP_ROWS] = float(schedule.step_rows or tile.q_rows)
     s[c.SPLIT_RULE] = float(("never", "heuristic", "always", "stream_k").index(schedule.split))
+    s[c.COPY] = numbers.number("pack_copy_s") if schedule.pack_copies else 0.0
     s[c.UNSPLIT] = float(schedule.unsplit_without_groups)
     s[c.EXPOSED] = numbers.number("load_latency_s") * (0.0 if kernel.path == "async" else 1.0)
     s[c.MERGE_EACH] = schedule.merge_part_s
