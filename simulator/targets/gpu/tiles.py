@@ -109,6 +109,25 @@ def split_tiles(work: Out, s: Row) -> float:
     return parts
 
 
+def hold_power(use: float, busy: float, s: Row) -> float:
+    """Return the clock in that of the rating at the power cap, for the use of tensor cores and of SMs at all.
+
+    A matrix product (use 0.95) holds the ceiling. Dynamic power goes as activity times clock cubed while voltage falls
+    with the clock, as activity times clock below.
+    """
+    ceiling = s[c.CEILING]
+    if ceiling >= 1:
+        return 1.0
+    share = s[c.TENSOR_POWER]
+    room = max(1.0, (0.95 * share + 1 - share) / (use * share + busy * (1 - share)))
+    if ceiling < s[c.FLAT_CLOCK]:
+        linear = min(room, s[c.FLAT_CLOCK] / ceiling)
+        ceiling *= linear
+        room /= linear
+    held: float = ceiling * room ** s[c.POWER_LAW]
+    return min(1.0, held)
+
+
 def time_tiles(work: Out, s: Row, out: Out) -> None:
     """Write the latency of `work` under setup `s` into `out`: its bracket and its terms, in seconds."""
     parts = split_tiles(work, s)
@@ -126,9 +145,7 @@ def time_tiles(work: Out, s: Row, out: Out) -> None:
     fed = work[c.STEPS] * step / s[c.SM] / hz
     balanced = fed + tiles * s[c.PER_TILE] / s[c.SM] / hz
     made = spread(work, step, alone, s) / hz
-    # Dynamic power goes as activity times clock cubed: at the cap, less use of the tensor cores is a higher clock.
-    use = work[c.STEPS] * s[c.MMA] / s[c.SM] / hz / made
-    eta = min(1.0, s[c.CEILING] * (0.95 / use) ** s[c.POWER_LAW]) if s[c.CEILING] < 1 else 1.0
+    eta = hold_power(work[c.STEPS] * s[c.MMA] / s[c.SM] / hz / made, balanced / made, s)
     compute = made / eta
     fits = work[c.MOVED] <= s[c.L2_HOLDS]
     memory = work[c.MOVED] / (s[c.L2_RATE] if fits else s[c.DRAM_RATE])
