@@ -75,12 +75,17 @@ def step_alone(s: Row, step: float, share: float) -> float:
     return max(step, s[c.MMA] + s[c.EXP] + s[c.ALU] + s[c.SMEM])
 
 
+def overhead(work: Row, s: Row) -> float:
+    """Return the cycles of a tile beside its steps: half of a pair's where query tiles have none."""
+    return s[c.PER_TILE] * (0.5 if work[c.LONE] >= work[c.STEPS] and s[c.PAIR] > 0 else 1.0)
+
+
 def spread(work: Row, step: float, alone: float, s: Row) -> float:
     """Return the cycles of the busiest SM when tiles of so many steps meet the SMs, each `alone` a step at the least.
 
     The steps of query tiles that lack their pair take `alone` too.
     """
-    tiles, extra = work[c.TILES], s[c.PER_TILE]
+    tiles, extra = work[c.TILES], overhead(work, s)
     if work[c.LONE] >= work[c.STEPS]:
         step = alone
     mean = work[c.STEPS] / tiles
@@ -143,7 +148,7 @@ def time_tiles(work: Out, s: Row, out: Out) -> None:
     busy = work[c.STEPS] * widest / s[c.SM] / hz
     overlapped = work[c.STEPS] * near / s[c.SM] / hz
     fed = work[c.STEPS] * step / s[c.SM] / hz
-    balanced = fed + tiles * s[c.PER_TILE] / s[c.SM] / hz
+    balanced = fed + tiles * overhead(work, s) / s[c.SM] / hz
     made = spread(work, step, alone, s) / hz
     eta = hold_power(work[c.STEPS] * s[c.MMA] / s[c.SM] / hz / made, balanced / made, s)
     compute = made / eta
