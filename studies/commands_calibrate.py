@@ -24,12 +24,19 @@ _SPLIT = "Rows to fit on: shapes[:SHARE[:SEED]] (no other row has their shapes),
 @click.command("calibrate")
 @click.argument("rows", nargs=-1, type=click.Path(path_type=Path), metavar="[ROWS.csv...]")
 @click.option("--split", default="shapes:0.5", show_default=True, metavar="SPLIT", help=_SPLIT)
+@click.option("--most", type=click.IntRange(1), help="Rows kept of each card, kernel and pass, drawn by hash.")
 @click.option("--base", type=click.Path(path_type=Path), help="Start from this calibration; the shipped one without.")
 @click.option("--ledger", is_flag=True, help="Print every number that is on no data sheet, instead of fitting.")
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the calibration there (YAML).")
 @output_options
 def calibrate_command(
-    rows: tuple[Path, ...], split: str, base: Path | None, ledger: bool, save: Path | None, output: Output
+    rows: tuple[Path, ...],
+    split: str,
+    most: int | None,
+    base: Path | None,
+    ledger: bool,
+    save: Path | None,
+    output: Output,
 ) -> None:
     """Fit at most three constants for each family of kernels to measured rows; report both errors.
 
@@ -45,7 +52,7 @@ def calibrate_command(
         raise SpecError(Problem("no rows to fit", hint="attnsim calibrate ROWS.csv, or --ledger"))
     if output.path is not None and output.path.suffix in (".yaml", ".yml"):
         save, output = output.path, Output(output.format)
-    fitted = _fit(rows, split, numbers)
+    fitted = _fit(rows, split, most, numbers)
     if save is not None:
         from simulator.targets.gpu.ledger import print_calibration
 
@@ -55,12 +62,12 @@ def calibrate_command(
     emit(_answer(fitted), output, rows=_answer(fitted)["families"])
 
 
-def _fit(paths: tuple[Path, ...], split: str, numbers: Calibration) -> Calibration:
+def _fit(paths: tuple[Path, ...], split: str, most: int | None, numbers: Calibration) -> Calibration:
     import pandas as pd
 
     from simulator.targets.gpu.gate import judge_rows
     from simulator.targets.gpu.measured import read_rows
-    from simulator.targets.gpu.refit import fit_calibration
+    from simulator.targets.gpu.refit import cap_rows, fit_calibration
 
     frame = pd.concat([read_rows(path) for path in paths], ignore_index=True)
     refused = judge_rows(frame)["why"].to_numpy(dtype=object) != ""
@@ -69,7 +76,10 @@ def _fit(paths: tuple[Path, ...], split: str, numbers: Calibration) -> Calibrati
         click.echo(f"left out {len(frame) - len(kept)} rows that are flagged, or that cannot be true", err=True)
     if not len(kept):
         raise SpecError("no row is left to fit")
-    return fit_calibration(kept, numbers, _choose(kept, split), split).calibration
+    if most is not None:
+        kept = kept[cap_rows(kept, most)].reset_index(drop=True)
+        split = f"{split}, at most {most} rows of a card, kernel and pass"
+    return fit_calibration(kept, numbers, _choose(kept, split.split(",")[0]), split).calibration
 
 
 def _choose(frame: pd.DataFrame, split: str) -> np.ndarray:

@@ -103,10 +103,10 @@ def spread(work: Row, step: float, alone: float, s: Row) -> float:
 def split_tiles(work: Out, s: Row) -> float:
     """Return in how many parts the keys of each tile are split, and count the parts as tiles.
 
-    Only where tiles leave at least half of the SMs idle, and a kernel splits at all.
+    Only where tiles leave at least half of the SMs idle and take more than four steps, and a kernel splits at all.
     """
     tiles = work[c.TILES]
-    if s[c.SPLIT_RULE] == 0 or 2 * tiles > s[c.SM]:
+    if s[c.SPLIT_RULE] == 0 or 2 * tiles > s[c.SM] or work[c.LONGEST] <= 4:
         return 1.0
     parts = max(1.0, min(s[c.SM] // tiles, work[c.LONGEST]))
     work[c.TILES] = tiles * parts
