@@ -34,6 +34,7 @@ Fit = Callable[[pd.DataFrame], Predict]  # rows with `time_ms` -> what predicts 
 _EXTENTS = ("batch", "heads_q", "heads_kv", "head_dim", "head_dim_v", "seq_q", "seq_kv", "window")
 _CATEGORIES = ("gpu", "kernel", "op", "dtype", "kv_dtype", "pass", "causal", "timing")
 _SHEET = ("sm_count", "clock_rated_hz", "exp_per_clk", "l2_bytes", "dram_bytes_per_s", "tdp_w")
+_ROUNDS, _MANY = 400, 1000  # of boosting, with many rows
 _LAUNCHES = np.geomspace(3e-7, 2e-4, 40)
 _EFFICIENCIES = np.geomspace(0.02, 1.5, 60)
 
@@ -133,14 +134,19 @@ def _fit_trees(train: pd.DataFrame, target: Array, base: Callable[[pd.DataFrame]
     def columns(frame: pd.DataFrame) -> Array:
         words = [frame[name].astype(str).map(codes[name]).to_numpy(float) for name in _CATEGORIES]
         sheet = [name for name in frame if str(name).startswith("sheet_")]
-        work = np.log2(1e-12 + frame[["flop", "bytes", "roofline_s", *sheet]].to_numpy(float))
+        ours = ["ours_s"] if "ours_s" in train else []
+        work = np.log2(1e-12 + frame[["flop", "bytes", "roofline_s", *ours, *sheet]].to_numpy(float))
         return np.column_stack([*words, _logs(frame), work])
 
     few = [len(codes[name]) < 255 for name in _CATEGORIES]
     features = columns(train)
     mask = few + [False] * (features.shape[1] - len(few))
     model = ensemble.HistGradientBoostingRegressor(
-        max_iter=400, learning_rate=0.08, min_samples_leaf=8, categorical_features=mask, random_state=0
+        max_iter=_ROUNDS if len(train) > _MANY else _ROUNDS // 4,
+        learning_rate=0.08,
+        min_samples_leaf=8,
+        categorical_features=mask,
+        random_state=0,
     )
     with pools.threadpool_limits(1):  # its threads spin while they wait, which is slower on a busy machine
         model.fit(features, target)

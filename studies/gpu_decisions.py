@@ -21,7 +21,7 @@ _TIE = 1 + 1e-9
 
 def _alternatives(frame: pd.DataFrame, predicted: str) -> pd.DataFrame:
     """Return the median of each kernel's rows on each problem that several kernels were measured on, by number `at`."""
-    usable = frame[np.isfinite(frame[predicted].to_numpy(float))]
+    usable = frame[np.isfinite(frame[predicted].to_numpy(float))].reset_index(drop=True)
     problem = usable.groupby(list(PROBLEM), sort=False).ngroup().to_numpy()
     columns = {"time_ms": usable["time_ms"], "guess": usable[predicted], "kernel": usable["kernel"]}
     kernels = pd.DataFrame({"at": problem, **columns}).groupby(["at", "kernel"], sort=False).median().reset_index()

@@ -1,0 +1,86 @@
+"""The natural experiment on exponentials: GB300 doubles them and little else, so how much faster is attention on it?
+
+FlashAttention-4's point is that on Blackwell the exponential unit binds as much as the tensor cores. A ratio of times
+cancels most errors of a model, which makes it the sharpest test of one term.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from arch_specs.gpu import Gpu
+from arch_specs.load_gpu import load_gpu
+from simulator.targets.gpu.predict import predict
+from simulator.targets.gpu.problem import Problem
+from studies.style import COLOURS, grouped_bars, new_figure
+
+__all__ = ["compare_cards", "draw_ratios"]
+
+_LENGTHS = (4096, 8192, 16384, 32768)
+_BARS = {"measured": COLOURS[5], "model": COLOURS[3], "model, exponentials as on GB200": COLOURS[0]}
+
+
+def compare_cards() -> pd.DataFrame:
+    """Return measured and modelled ratios GB200 over GB300 of cuDNN attention, with and without the exp rate."""
+    old, new = load_gpu("gb200"), load_gpu("gb300")
+    plain = new.replace("exp_per_clk", old.exp_per_clk)
+    rows = []
+    text = (Path(__file__).parent / "data" / "gpu_exp_ratio.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
+        problems = [_problem(row, length) for length in _LENGTHS]
+        model, without = _ratio(problems, old, new), _ratio(problems, old, plain)
+        measured = float(row["ratio"])
+        rows.append(
+            {
+                **{name: row[name] for name in ("pass", "dtype", "head_dim", "causal")},
+                "pairs": int(row["pairs"]),
+                "measured": measured,
+                "model": model,
+                "without_exp": without,
+                "error": model / measured - 1,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _problem(row: dict[str, str], length: int) -> Problem:
+    return Problem(
+        batch=2,
+        q_heads=int(row["heads_q"]),
+        kv_heads=int(row["heads_kv"]),
+        q_len=length,
+        kv_len=length,
+        head_dim=int(row["head_dim"]),
+        v_head_dim=int(row["head_dim_v"]),
+        pass_="bwd" if row["pass"] == "bwd" else "fwd",
+        causal=row["causal"] == "1",
+        dtype=row["dtype"],
+        kv_dtype=row["dtype"],
+    )
+
+
+def _ratio(problems: list[Problem], old: Gpu, new: Gpu) -> float:
+    """Return the geometric mean of the ratios of times."""
+    times = [[predict(one, "cudnn_blackwell", gpu).latency_s for gpu in (old, new)] for one in problems]
+    return float(np.exp(np.mean([np.log(first / second) for first, second in times])))
+
+
+def draw_ratios(rows: pd.DataFrame) -> Figure:
+    """Return the ratios as bars: measured, modelled, and modelled as if GB300 had the exponentials of GB200."""
+    figure, (ax,) = new_figure(1, "cuDNN attention: time on GB200 over time on GB300", width=11, height=4)
+    groups = [
+        f"{r['pass']} {r['dtype']}\nd{r.head_dim} {'causal' if r.causal == '1' else 'full'}\n{r.pairs} pairs"
+        for _, r in rows.iterrows()
+    ]
+    series = dict(zip(_BARS, (rows.measured, rows.model, rows.without_exp), strict=True))
+    grouped_bars(ax, groups, {name: list(values) for name, values in series.items()}, _BARS)
+    ax.set_ylim(0.9, 1.5)
+    ax.axhline(1.0, color="#333333", linewidth=0.8)
+    ax.set_ylabel("ratio of times")
+    ax.legend(frameon=False, loc="upper left")
+    return figure
