@@ -105,7 +105,8 @@ def verify(cascade: Cascade | str, against: Cascade | str | None = None) -> Equa
     >>> verify("attention_1pass", against="attention_3pass").equal
     True
     """
-    from einsum_cascades.equality import compare_with_cascade, compare_with_reference
+    from einsum_cascades.equality import compare_with_reference
+    from einsum_cascades.equivalence.compare import compare_with_cascade
 
     if against is None:
         return compare_with_reference(_cascade(cascade))

@@ -3,12 +3,15 @@
 A value is a pair: the integer that it is, as long as it is one (before an `exp`), and its residue modulo a prime.
 `exp(n)` is g^n for a generator g, `+ - * /` act in the field, `max` and `min` on the integers alone, and -inf becomes 0
 under `exp`. Two different functions agree by chance only, with a probability of the order of their degree over the
-prime at each random point (Schwartz, 1980; Zippel, 1979).
+prime at each random point (Schwartz, 1980; Zippel, 1979). What has no meaning there, such as `rsqrt`, is left
+uninterpreted: some fixed function of the residue. What agrees then agrees for every such function; what does not may
+still agree for the one that is meant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,7 +19,7 @@ from numpy.typing import NDArray
 
 from einsum_cascades.numerics import Arithmetic
 
-__all__ = ["FIELD", "PRIME", "NotExact"]
+__all__ = ["FIELD", "PRIME", "UNINTERPRETED", "NotExact"]
 
 Array = NDArray[Any]
 PRIME = 2**31 - 1
@@ -26,18 +29,21 @@ _EXACT = 2.0**53
 
 
 class NotExact(Exception):
-    """The cascade computes something that has no meaning in the field: `exp` of an `exp`, a square root, ..."""
+    """The cascade computes what has no meaning in the field: `exp` of an `exp`, the larger of two quotients."""
 
 
 def _lift(values: Array) -> Array:
-    """Return whole numbers (or infinities) as pairs. Raises NotExact for other numbers."""
+    """Return numbers (or infinities) as pairs; one that is not whole is a quotient, known by its residue alone."""
     values = np.asarray(values, dtype=np.float64)
     finite = np.isfinite(values)
-    if not np.array_equal(values[finite], np.rint(values[finite])):
-        raise NotExact("a number that is not whole")
+    whole = ~finite | (values == np.rint(values))
     out = np.zeros(values.shape, dtype=_PAIR)
-    out["integer"] = values
-    out["residue"] = np.where(finite, values, 0).astype(np.int64) % PRIME
+    out["integer"] = np.where(whole, values, np.nan)
+    out["residue"] = np.where(finite & whole, values, 0).astype(np.int64) % PRIME
+    for value in np.unique(values[~whole]):
+        quotient = Fraction(float(value))
+        residue = quotient.numerator * pow(quotient.denominator, -1, PRIME) % PRIME
+        out["residue"] = np.where(values == value, residue, out["residue"])
     return out
 
 
@@ -105,7 +111,23 @@ def _choose(function: Callable[[Array, Array], Array]) -> Callable[..., Array]:
     return choose
 
 
+def _scramble(salt: int) -> Callable[..., Array]:
+    """Return a function of residues of a degree so high that it stands for any."""
+
+    def function(*values: Array) -> Array:
+        total = np.full(values[0].shape, salt, np.int64)
+        for value in values:
+            mixed = (total * 48271 + value["residue"]) % PRIME
+            total = _power(mixed, np.full(mixed.shape, 1_000_000_007, np.int64))
+        return _pair(np.full(total.shape, np.nan), total)
+
+    return function
+
+
+UNINTERPRETED = ("cos", "log", "pow", "rsqrt", "sigmoid", "sin", "softplus", "sqrt", "tanh")
+
 _OPERATORS: Mapping[str, Callable[..., Array]] = {
+    **{name: _scramble(17 + n) for n, name in enumerate(UNINTERPRETED)},
     "add": _add,
     "sub": _sub,
     "mul": _mul,

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "check": ("studies.commands_library", "check_command", "Verify cascades, architectures, mappings, workloads."),
     "passes": ("studies.commands_language", "passes_command", "What a cascade must cost anywhere, as formulas."),
     "verify": ("studies.commands_language", "verify_command", "Run a cascade against its reference, or another."),
+    "rewrite": ("studies.commands_rewrite", "rewrite_command", "Derive equal cascades with fewer passes."),
     "draw": ("studies.commands_language", "draw_command", "Draw a cascade by pass, or a design's schedule."),
     "eval": ("studies.commands_eval", "eval_command", "Evaluate one design: a cascade on an architecture."),
     "timeline": ("studies.commands_timeline", "timeline_command", "Draw when each Einsum runs on which part."),

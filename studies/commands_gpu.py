@@ -12,6 +12,7 @@ from arch_specs.units import parse_quantity
 from einsum_cascades.diagnostics import Problem as Finding
 from einsum_cascades.diagnostics import SpecError, read_source
 from studies.cli import library_folders
+from studies.commands_gpu_timeline import timeline_command
 from studies.output import Output, emit, output_options
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ _SET = "Change a number of the GPU: dram_bandwidth='4.8 TB/s'."
 @click.group("gpu")
 def gpu_command() -> None:
     """Attention kernels on GPUs."""
+
+
+gpu_command.add_command(timeline_command)
 
 
 @gpu_command.command("attention")

@@ -17,11 +17,13 @@ from studies.output import Output, emit, output_options, replacing
 
 if TYPE_CHECKING:
     from einsum_cascades.analysis import Analysis
+    from einsum_cascades.equality import Equality
     from einsum_cascades.ir import Cascade
 
 __all__ = ["draw_command", "passes_command", "verify_command"]
 
 _UNEQUAL = 4
+_SHORT = 2000  # characters of inputs that are shown
 
 
 def _load(name: str) -> Cascade:
@@ -134,29 +136,55 @@ def _tidy(analysis: Analysis) -> Iterable[dict[str, Any]]:
 @click.argument("cascade")
 @click.argument("extents", nargs=-1, metavar="[EXTENT=N ...]")
 @click.option("--against", metavar="NAME", help="A reference formula or another cascade, not the cascade's own.")
+@click.option(
+    "--method",
+    metavar="NAME",
+    default="auto",
+    help="Against a cascade: auto (the default), exact, precise, symbolic (a proof for one shape), float.",
+)
 @output_options
-def verify_command(cascade: str, extents: tuple[str, ...], against: str | None, output: Output) -> None:
+def verify_command(cascade: str, extents: tuple[str, ...], against: str | None, method: str, output: Output) -> None:
     """Run CASCADE on random inputs and compare it with its reference formula, or with another cascade.
 
-    Exit code 4 when they differ.
+    Exit code 4 when they differ; then one input at which they do is shown.
     """
-    from einsum_cascades.equality import compare_with_cascade, compare_with_reference
+    from einsum_cascades.equality import compare_with_reference
+    from einsum_cascades.equivalence.compare import compare_with_cascade
     from einsum_cascades.references import REFERENCES
 
     first, given = _load(cascade), _extents(extents)
     if against is None or against in REFERENCES:
+        if method not in ("auto", "float"):
+            raise SpecError(Problem(f"the method {method} compares two cascades", hint="name one with --against"))
         found = compare_with_reference(first, against, extents=given)
     else:
-        found = compare_with_cascade(first, _other(against), extents=given)
+        found = compare_with_cascade(first, _other(against), extents=given, method=method)
     values = {"cascade": first.name, **dataclasses.asdict(found), "shapes": [dict(s) for s in found.shapes]}
     if output.format != "table":
         emit(values, output, [{**values, "shapes": len(found.shapes)}])
     else:
-        verdict = "equal" if found.equal else "NOT equal"
+        verdict = f"{found.grade} equal" if found.equal else "NOT equal"
+        if found.grade == "not proved":
+            verdict = "not proved equal"
         count = f"{len(found.shapes)} shape{'s' if len(found.shapes) != 1 else ''}"
-        _write(f"{first.name}: {verdict} ({found.method}, {count}, largest error {found.max_error:.3g})\n", output)
+        text = f"{first.name}: {verdict} ({found.method}, {count}, largest error {found.max_error:.3g})\n"
+        _write(text + _differs(found), output)
     if not found.equal:
         raise SystemExit(_UNEQUAL)
+
+
+def _differs(found: Equality) -> str:
+    """Return a counterexample as text: extents, where, both values, and the inputs where they are few."""
+    example = found.counterexample
+    if example is None:
+        return ""
+    at = ",".join(map(str, example.coordinates))
+    shape = " ".join(f"{name}={extent}" for name, extent in example.extents.items())
+    first, second = example.values
+    lines = [f"  at {shape}", f"  {example.tensor}[{at}] is {first:.12g} against {second:.12g}"]
+    text = [f"  {name} = {values}" for name, values in example.inputs.items()]
+    lines += text if sum(map(len, text)) < _SHORT else ["  its inputs are in the answer of --format json"]
+    return "\n".join(lines) + "\n"
 
 
 def _other(name: str) -> Cascade:

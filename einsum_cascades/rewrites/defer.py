@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from einsum_cascades.ir import Access, Call, Cascade, Einsum, Expr, Symbol, rank_of, reads, walk
+from einsum_cascades.ir import Access, Call, Cascade, Einsum, Expr, Number, Symbol, rank_of, reads, walk
 from einsum_cascades.ops import OPERATORS
-from einsum_cascades.rewrites.edit import fresh, inline, rebuild
+from einsum_cascades.rewrites.edit import fresh, inline, plain, rebuild
 from einsum_cascades.rewrites.facts import is_free, is_positive
 from einsum_cascades.rewrites.rule import Answer, Refusal, Rewrite
 from einsum_cascades.rewrites.terms import Product, Setting, expand, setting_of, to_expr
 
-__all__ = ["defer", "distribute"]
+__all__ = ["defer", "distribute", "stage"]
 
 
 def defer(cascade: Cascade) -> Iterator[Answer]:
@@ -50,6 +50,53 @@ def distribute(cascade: Cascade) -> Iterator[Answer]:
             late = any(at.late(f) for t in terms for f in (*t.over, *t.under))
             if len(terms) > 1 and late:
                 yield from _emit(cascade, einsum, terms, "distribute")
+
+
+def stage(cascade: Cascade) -> Iterator[Answer]:
+    """Yield each sum over several variables in two stages, where a factor runs over some of them alone.
+
+    sum_mn h(y_m) g(x_mn) = sum_m h(y_m) sum_n g(x_mn)
+    """
+    for einsum in cascade.extended:
+        if not _reduces(cascade, einsum) or einsum.reduction_operators != ("add",) or len(einsum.reduced) < 2:
+            continue
+        for inner in einsum.reduced:
+            at = replace(setting_of(cascade, einsum, sums=False), variables=(inner,))
+            terms = expand(einsum.expr, at)
+            if len(terms) == 1 and any(_is_summary(f, at, einsum) for f in (*terms[0].over, *terms[0].under)):
+                yield from _staged(cascade, einsum, terms[0], at)
+
+
+def _is_summary(factor: Expr, at: Setting, einsum: Einsum) -> bool:
+    """Say whether a factor lacks the inner variable, runs over another that is reduced, and is late for the inner."""
+    runs = any(not is_free(factor, (v,)) for v in einsum.reduced if v not in at.variables)
+    return at.late(factor) and runs
+
+
+def _staged(cascade: Cascade, einsum: Einsum, term: Product, at: Setting) -> Iterator[Answer]:
+    """Yield the sum over the inner variable as an Einsum of its own, and the outer one over it."""
+    streamed = Product(
+        over=tuple(f for f in term.over if not at.free(f)), under=tuple(f for f in term.under if not at.free(f))
+    )
+    if not streamed.over or _unused(streamed, replace(einsum, predicates=())) == einsum.reduced:
+        return
+    expr = to_expr(streamed)
+    inside = dict.fromkeys(v for node in walk(expr) if isinstance(node, Access) for v in node.variables)
+    inside |= dict.fromkeys(v for p in einsum.predicates for side in (p.left, p.right) for v in side.variables)
+    order = [v for v in (*(str(i.single) for i in einsum.output.indices), *inside) if v in inside]
+    kept = tuple(plain(v) for v in dict.fromkeys(order) if v not in at.variables)
+    made = Einsum(Access(fresh(cascade, f"S{einsum.name}"), kept), expr, (), einsum.predicates)
+    rest = Product(
+        term.coefficient,
+        (made.output, *(f for f in term.over if at.free(f))),
+        tuple(f for f in term.under if at.free(f)),
+    )
+    new = replace(einsum, expr=to_expr(rest), reductions=(), predicates=())
+    if set(new.variables) != set(einsum.variables) - set(at.variables):
+        return
+    out = [x for e in cascade.einsums for x in ((made, new) if e is einsum else (e,))]
+    law = "* distributes over +, and + is associative"
+    yield Rewrite("stage", einsum.name, rebuild(cascade, out), law, {made.name: einsum.name})
 
 
 def _reduces(cascade: Cascade, einsum: Einsum) -> bool:
@@ -154,8 +201,8 @@ def _pull(cascade: Cascade, einsum: Einsum) -> Iterator[Answer]:
     """Yield a maximum or minimum of a monotone map as the map of a maximum or minimum."""
     at = setting_of(cascade, einsum)
     inner, wraps = _peel(einsum.expr, at)
-    if not wraps:
-        return
+    if not any(reads(wrap(Number(0.0))) for wrap in wraps):
+        return  # nothing that another tensor gives is freed
     name = fresh(cascade, f"S{einsum.name}")
     inside = {v for node in walk(inner) if isinstance(node, Access) for v in node.variables}
     if any(i.single not in inside for i in einsum.output.indices) or not set(einsum.reduced) <= inside:

@@ -157,8 +157,7 @@ def rebuild(cascade: Cascade, einsums: Iterable[Einsum], extents: Iterable[Exten
     kept = _alive([replace(e, span=None) for e in einsums], {t.name for t in cascade.outputs})
     made = replace(cascade, einsums=tuple(kept), extents=tuple(extents) if extents is not None else cascade.extents)
     made = build(made)
-    ordered = replace(made, einsums=tuple(_arrange(made)))
-    return verify(ordered)
+    return verify(build(replace(made, einsums=tuple(_arrange(made)))))
 
 
 def _alive(einsums: Sequence[Einsum], outputs: Iterable[str]) -> list[Einsum]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from einsum_cascades.ir import Cascade
+from einsum_cascades.ir import Cascade, Einsum
 from einsum_cascades.ops import OPERATORS
 from einsum_cascades.rewrites.absorb import absorb
-from einsum_cascades.rewrites.defer import defer, distribute
+from einsum_cascades.rewrites.defer import defer, distribute, stage
 from einsum_cascades.rewrites.online import combine, online
 from einsum_cascades.rewrites.rule import Answer, Refusal, Rewrite, Rule
 from einsum_cascades.rewrites.scan import scan
@@ -38,11 +38,11 @@ class Trail:
         self.cascade = answer.cascade
         return True
 
-    def repeat(self, rule: Rule, keep: Callable[[Answer], bool] = lambda _: True) -> bool:
+    def repeat(self, rule: Rule) -> bool:
         """Apply a rule until it finds nothing more; say whether it found anything."""
         before = len(self.steps)
         while len(self.steps) < _MOST_STEPS:
-            if not any(self.take(answer) for answer in rule(self.cascade) if keep(answer)):
+            if not any(self.take(answer) for answer in rule(self.cascade)):
                 break
         return len(self.steps) > before
 
@@ -53,14 +53,20 @@ class Trail:
 
 
 def moves(cascade: Cascade, ranks: tuple[str, ...]) -> Iterator[Trail]:
-    """Yield every cascade that one move leads to, with its steps; `ranks` are those worth another pass structure."""
-    for rule in (defer, distribute):
-        trail = Trail(cascade)
-        trail.repeat(rule)
-        if rule is distribute:
-            trail.repeat(defer)
-        trail.tidy()
-        yield trail
+    """Yield every cascade that one move leads to, with its steps; `ranks` are those worth another pass structure.
+
+    What can be deferred is deferred first, as that never adds a pass; all other moves start from there.
+    """
+    deferred = Trail(cascade)
+    if deferred.repeat(defer) or deferred.repeat(stage):
+        deferred.tidy()
+        yield deferred
+        return
+    trail = Trail(cascade)
+    if trail.repeat(distribute):
+        trail.repeat(defer)
+    trail.tidy()
+    yield trail
     for answer in absorb(cascade):
         trail = Trail(cascade)
         if trail.take(answer):
@@ -69,23 +75,25 @@ def moves(cascade: Cascade, ranks: tuple[str, ...]) -> Iterator[Trail]:
     for rank in ranks:
         for follow in (_run, _summarise):
             trail = Trail(cascade)
-            if trail.take(split_rank(cascade, rank)):
-                follow(trail, trail.cascade.extents[_place(trail.cascade, rank)].factors[0].lower())
+            tile = _tile_of(cascade, rank)
+            if tile is None and trail.take(split_rank(cascade, rank)):
+                tile = _tile_of(trail.cascade, rank)
+            if tile is not None:
+                follow(trail, tile)
             yield trail
 
 
-def _place(cascade: Cascade, rank: str) -> int:
-    return [e.name for e in cascade.extents].index(rank)
+def _tile_of(cascade: Cascade, rank: str) -> str | None:
+    """Return the variable that runs over the tiles of a rank, if it is split."""
+    extent = next(e for e in cascade.extents if e.name == rank)
+    return extent.factors[0].lower() if len(extent.factors) == 2 else None
 
 
 def _run(trail: Trail, tile: str) -> None:
-    """Scan every maximum and minimum over the new tiles, and correct the sums that need them."""
+    """Scan every maximum and minimum over the tiles, and correct the sums that need them."""
 
-    def chosen(answer: Answer) -> bool:
-        return _reduces(trail.cascade, answer, tile) and _is_choice(trail.cascade, answer.where)
-
-    trail.repeat(scan, chosen)
-    found = trail.repeat(online, lambda a: _reduces(trail.cascade, a, tile))
+    trail.repeat(lambda c: scan(c, lambda e: tile in e.reduced and _is_choice(e)))
+    found = trail.repeat(lambda c: online(c, lambda e: tile in e.reduced))
     trail.tidy()
     if not found:
         trail.steps.clear()
@@ -93,17 +101,12 @@ def _run(trail: Trail, tile: str) -> None:
 
 def _summarise(trail: Trail, tile: str) -> None:
     """Make summaries of every tile and combine them."""
-    found = trail.repeat(combine, lambda a: _reduces(trail.cascade, a, tile))
+    found = trail.repeat(lambda c: combine(c, lambda e: tile in e.reduced))
     trail.tidy()
     if not found:
         trail.steps.clear()
 
 
-def _reduces(cascade: Cascade, answer: Answer, tile: str) -> bool:
-    return tile in cascade.einsum(answer.where).reduced
-
-
-def _is_choice(cascade: Cascade, name: str) -> bool:
+def _is_choice(einsum: Einsum) -> bool:
     """Say whether a reduction picks one of its values: it is then a value that moves one way."""
-    (operator,) = cascade.einsum(name).reduction_operators
-    return OPERATORS[operator].direction != 0
+    return all(OPERATORS[op].direction != 0 for op in einsum.reduction_operators)

@@ -15,7 +15,7 @@ from einsum_cascades.polynomial import Polynomial
 
 __all__ = ["Objectives", "measure", "sample_extents"]
 
-_WHOLE, _INNER = 256, 16
+_WHOLE = 64
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Objectives:
 
     @cached_property
     def passes(self) -> dict[str, Polynomial]:
-        """The passes over each rank of the original."""
+        """The passes over each rank of the original; one that it splits counts as a whole."""
         return {r: n for r, n in self.analysis.passes.items() if r in self.ranks}
 
     @cached_property
@@ -76,24 +76,29 @@ class Objectives:
 
 
 def sample_extents(cascade: Cascade, given: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Return extents at which cascades of one origin are compared: those given, 256 elsewhere, 16 inside tiles.
+    """Return extents at which cascades of one origin are compared: those given, 64 elsewhere.
+
+    An inner extent that is not given is the largest power of two of which the square is in the whole.
 
     >>> from einsum_cascades.parser import parse
     >>> c = parse("cascade t\\nextent K = K1 * K0\\ninput A[K]\\noutput Z[]\\nZ[] = A[k1*K0+k0]")
     >>> sample_extents(c)
-    {'K': 256, 'K1': 16, 'K0': 16}
+    {'K': 64, 'K1': 8, 'K0': 8}
     """
     known = {n: x for n, x in (given or {}).items() if n in {e.name for e in cascade.extents}}
     made = {e.name for e in cascade.extents if len(e.factors) == 1}
-    inner = {f for e in cascade.extents if len(e.factors) > 1 for f in e.factors[1:]}
-    outer = {e.factors[0] for e in cascade.extents if len(e.factors) > 1}
+    split = [e for e in cascade.extents if len(e.factors) > 1]
     for extent in cascade.extents:
-        if extent.name not in made | outer:
-            known.setdefault(extent.name, _INNER if extent.name in inner else _WHOLE)
+        if extent.name not in made and not any(extent.name in e.factors for e in split):
+            known.setdefault(extent.name, _WHOLE)
+    for extent in split:
+        for inner in extent.factors[1:]:
+            known.setdefault(inner, 1 << ((known.get(extent.name, _WHOLE).bit_length() - 1) // 2))
     return resolve_extents(cascade, known, ragged=True)
 
 
 def measure(cascade: Cascade, original: Cascade, extents: Mapping[str, int] | None, stable: bool) -> Objectives:
     """Return the objectives of a cascade rewritten from an original."""
-    ranks = tuple(e.name for e in original.extents)
+    parts = {f for e in original.extents if len(e.factors) > 1 for f in e.factors}
+    ranks = tuple(e.name for e in original.extents if e.name not in parts)
     return Objectives(analyze(cascade), sample_extents(cascade, extents), ranks, stable)

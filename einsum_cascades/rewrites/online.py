@@ -19,8 +19,8 @@ from einsum_cascades.ir import Access, Affine, Call, Cascade, Einsum, Expr, Numb
 from einsum_cascades.ops import OPERATORS
 from einsum_cascades.rewrites.coupling import Coupling, Factor, find_coupling, late_parts
 from einsum_cascades.rewrites.edit import fresh, is_pointwise, map_accesses, plain, rebuild
-from einsum_cascades.rewrites.facts import is_free
-from einsum_cascades.rewrites.rule import Answer, Refusal, Rewrite
+from einsum_cascades.rewrites.facts import is_free, is_positive
+from einsum_cascades.rewrites.rule import Answer, Chosen, Refusal, Rewrite, anywhere
 from einsum_cascades.rewrites.scan import at_tile, finish, last_of, local_part, tile_variables
 from einsum_cascades.rewrites.separable import Inseparable, find_correction
 from einsum_cascades.rewrites.share import normal_text
@@ -42,9 +42,9 @@ class Frames:
     made: tuple[Einsum, ...] = ()
 
 
-def online(cascade: Cascade) -> Iterator[Answer]:
+def online(cascade: Cascade, chosen: Chosen = anywhere) -> Iterator[Answer]:
     """Yield each sum over tiles that reads the last of a running value, corrected as the value runs."""
-    for einsum in cascade.extended:
+    for einsum in filter(chosen, cascade.extended):
         for tile in tile_variables(cascade, einsum):
             frames = _running(cascade, tile)
             found = _coupled(cascade, einsum, tile, frames)
@@ -52,9 +52,9 @@ def online(cascade: Cascade) -> Iterator[Answer]:
                 yield _correct(cascade, einsum, tile, frames, found, _accumulate)
 
 
-def combine(cascade: Cascade) -> Iterator[Answer]:
+def combine(cascade: Cascade, chosen: Chosen = anywhere) -> Iterator[Answer]:
     """Yield each sum over tiles that reads a reduction over them, made of one summary of each tile."""
-    for einsum in cascade.extended:
+    for einsum in filter(chosen, cascade.extended):
         for tile in tile_variables(cascade, einsum):
             if einsum.reduced == (tile,):
                 continue  # it combines summaries already
@@ -167,19 +167,26 @@ def _at(expr: Expr, frames: Frames, form: Callable[[Access], Access]) -> Expr:
 
 def _way_of(expr: Expr, frames: Frames) -> int:
     """Return which way a late value goes as those in it go theirs: 1, -1, or 0 for unknown."""
+    way = 0
     match expr:
         case Access() if frames.is_frame(expr):
-            return frames.way(expr)
+            way = frames.way(expr)
         case Call("max" | "min" | "add", arguments):
             ways = {_way_of(a, frames) for a in arguments if _holds(a, frames)}
-            return ways.pop() if len(ways) == 1 else 0
+            way = ways.pop() if len(ways) == 1 else 0
         case Call("sub", (left, right)) if not _holds(right, frames):
-            return _way_of(left, frames)
+            way = _way_of(left, frames)
         case Call("sub", (left, right)) if not _holds(left, frames):
-            return -_way_of(right, frames)
+            way = -_way_of(right, frames)
         case Call("neg", (argument,)):
-            return -_way_of(argument, frames)
-    return 0
+            way = -_way_of(argument, frames)
+        case Call("mul" | "div", (left, right)) if is_positive(right):
+            way = _way_of(left, frames)
+        case Call("mul", (left, right)) if is_positive(left):
+            way = _way_of(right, frames)
+        case Call(operator, (argument,)) if operator in OPERATORS and OPERATORS[operator].monotone:
+            way = _way_of(argument, frames)
+    return way
 
 
 def _holds(expr: Expr, frames: Frames) -> bool:

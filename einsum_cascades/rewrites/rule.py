@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from einsum_cascades.ir import Cascade
+from einsum_cascades.ir import Cascade, Einsum
 
-__all__ = ["Answer", "Refusal", "Rewrite", "Rule"]
+__all__ = ["Answer", "Chosen", "Refusal", "Rewrite", "Rule", "anywhere"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,4 +37,10 @@ class Refusal:
 
 
 Answer = Rewrite | Refusal
+Chosen = Callable[[Einsum], bool]
 Rule = Callable[[Cascade], Iterator[Answer]]
+
+
+def anywhere(einsum: Einsum) -> bool:
+    """Say that a rule may act at every Einsum."""
+    return bool(einsum.name)

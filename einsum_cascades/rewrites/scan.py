@@ -8,18 +8,18 @@ from dataclasses import replace
 from einsum_cascades.ir import Access, Affine, Call, Cascade, Einsum, Expr, Number, Reduction, Term, rank_of
 from einsum_cascades.ops import OPERATORS
 from einsum_cascades.rewrites.edit import fresh, map_accesses, plain, rebuild
-from einsum_cascades.rewrites.rule import Answer, Refusal, Rewrite
+from einsum_cascades.rewrites.rule import Answer, Chosen, Refusal, Rewrite, anywhere
 from einsum_cascades.rewrites.split import inner_of
 
 __all__ = ["at_tile", "finish", "last_of", "local_part", "scan", "tile_variables"]
 
 
-def scan(cascade: Cascade) -> Iterator[Answer]:
-    """Yield each reduction over the tiles of a rank made as a running value.
+def scan(cascade: Cascade, chosen: Chosen = anywhere) -> Iterator[Answer]:
+    """Yield each reduction over the tiles of a rank made as a running value, where it is `chosen`.
 
     What reads the result reads its last generation. The operator must be associative and have an identity.
     """
-    for einsum in cascade.extended:
+    for einsum in filter(chosen, cascade.extended):
         for tile in tile_variables(cascade, einsum):
             (operator,) = einsum.reduction_operators
             known = OPERATORS[operator]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from einsum_cascades.chains import magnitude
-from einsum_cascades.equality import Equality, compare_with_cascade
+from einsum_cascades.equality import Equality
+from einsum_cascades.equivalence.compare import compare_with_cascade
 from einsum_cascades.ir import Cascade
 from einsum_cascades.rewrites.canonical import canonical_key
 from einsum_cascades.rewrites.moves import moves
@@ -19,12 +20,21 @@ __all__ = ["Found", "Rewriting", "rewrite"]
 
 @dataclass(frozen=True)
 class Found:
-    """A cascade equal to the original: how it was reached, what it costs, how its equality was checked."""
+    """A cascade equal to the original: how it was reached, what it costs, how its equality was checked.
+
+    `known` is the known cascade that it is but for the names of its tensors, if there is one.
+    """
 
     cascade: Cascade
     steps: tuple[Rewrite, ...]
     objectives: Objectives
     check: Equality | None
+    known: Cascade | None = None
+
+    @property
+    def written(self) -> Cascade:
+        """The cascade with the names by which it is known, or with its own."""
+        return self.known or self.cascade
 
 
 @dataclass(frozen=True)
@@ -57,13 +67,27 @@ def rewrite(
     *,
     budget: int = 60,
     rounds: int = 4,
+    known: Iterable[Cascade] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> Rewriting:
     """Return equal cascades with fewer passes, found by rewriting `cascade`, each checked in `rounds` random shapes.
 
-    `budget` bounds the cascades that are looked at; `extents` is where operations are compared. The cascade with the
-    fewest passes comes first in the best, then the stable, then that with the least live state and operations.
+    `budget` bounds the cascades that are looked at; `extents` is where operations are compared. The best has the fewest
+    passes, then is stable, then has the least live state and operations. What turns out to be one of the `known` but
+    for names says so; none of them guides the search.
+
+    >>> from einsum_cascades.parser import parse
+    >>> c = parse('''cascade t
+    ... extent K
+    ... input A[K] B[K]
+    ... output Z[]
+    ... Y[] = A[k]
+    ... C[k] = B[k] / Y[]
+    ... Z[] = C[k] * A[k]''')
+    >>> [f"{step.rule} {step.where}" for step in rewrite(c).best.steps]
+    ['defer Z']
     """
+    names = {canonical_key(c): c for c in known}
     start = Found(cascade, (), measure(cascade, cascade, extents, stable=True), None)
     queue: list[tuple[tuple[float, ...], int, Found]] = [(_order(start), 0, start)]
     seen = {canonical_key(cascade)}
@@ -79,13 +103,15 @@ def rewrite(
             if not trail.steps or (key := canonical_key(trail.cascade)) in seen:
                 continue
             seen.add(key)
-            check = compare_with_cascade(cascade, trail.cascade, rounds=rounds)
+            check = compare_with_cascade(trail.cascade, cascade, rounds=rounds)
             if not check.equal:
                 rejected.append(trail.steps[-1])
                 continue
             steps = (*found.steps, *trail.steps)
             cost = measure(trail.cascade, cascade, extents, stable=all(s.stable for s in steps))
             made = Found(_named(trail.cascade, cascade, steps), steps, cost, check)
+            if key in names and compare_with_cascade(names[key], cascade, rounds=rounds).equal:
+                made = replace(made, known=names[key])
             heapq.heappush(queue, (_order(made), len(seen), made))
     return _result(start, done, refusals, rejected, exhausted=not queue)
 

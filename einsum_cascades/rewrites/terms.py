@@ -30,13 +30,17 @@ class Product:
     under: tuple[Expr, ...] = ()
 
     def __mul__(self, other: Product) -> Product:
-        over, under = list(self.over + other.over), []
-        for factor in self.under + other.under:
-            if factor in over:
+        return Product(self.coefficient * other.coefficient, self.over + other.over, self.under + other.under)
+
+    def reduced(self, positive: frozenset[str]) -> Product:
+        """Return it without the factors above and below that cancel; one that may be zero stays."""
+        over, under = list(self.over), []
+        for factor in self.under:
+            if factor in over and is_positive(factor, positive):
                 over.remove(factor)
             else:
                 under.append(factor)
-        return Product(self.coefficient * other.coefficient, tuple(over), tuple(under))
+        return replace(self, over=tuple(over), under=tuple(under))
 
     def inverse(self) -> Product:
         """Return one over it."""
@@ -75,7 +79,7 @@ def setting_of(cascade: Cascade, einsum: Einsum, *, sums: bool = True) -> Settin
 def expand(expr: Expr, at: Setting) -> list[Product]:
     """Return the terms of an expression, expanded as far as that frees factors of the reduced variables."""
     terms = _expand(expr, at)
-    return _collect(terms) if len(terms) <= _MOST_TERMS else [_atom(expr)]
+    return _collect([t.reduced(at.positive) for t in terms]) if len(terms) <= _MOST_TERMS else [_atom(expr)]
 
 
 def _atom(expr: Expr) -> Product:

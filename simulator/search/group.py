@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,23 +17,23 @@ from simulator.bounds import bound_group
 from simulator.layout import Layout, Placed
 from simulator.mapping import Binding, Buffer, FusionGroup
 from simulator.nest import count_accesses
+from simulator.search.binding import Bindings, bind, bound_binding, tighten
 from simulator.search.bounds import GroupBounds
 from simulator.search.nests import ORDERS, Frame, FusedGroup, Layer, unrollings
 from simulator.search.setting import Setting
 from simulator.search.solve import (
-    Bindings,
     Bound,
-    Bounded,
     Choice,
     Corner,
     Scores,
     Tables,
-    bind,
-    bound_binding,
     in_place,
     score,
 )
 from simulator.targets.spatial import lower_spatial
+
+if TYPE_CHECKING:
+    from simulator.search.solve import Array
 
 __all__ = ["OBJECTIVES", "Found", "GroupSearch", "Key", "Tally", "group_binding", "group_buffers"]
 
@@ -73,7 +73,7 @@ class Found:
     cost: Bound
 
 
-Kind = Literal["unrollings", "frames", "orders", "corner", "bindings"]
+Kind = Literal["groups", "unrollings", "frames", "corners", "bindings"]
 
 
 @dataclass(order=True)
@@ -88,6 +88,11 @@ class _Node:
     key: Key = field(compare=False)
     kind: Kind = field(compare=False)
     given: tuple[Any, ...] = field(compare=False)
+
+
+def _counted(node: _Node) -> int:
+    """Return how many choices of its kind a node stands for."""
+    return node.given[0].count if node.kind == "bindings" else 1
 
 
 def group_binding(choice: Choice) -> tuple[FusionGroup, dict[str, dict[str, tuple[str, ...]]]]:
@@ -134,7 +139,7 @@ class GroupSearch:
         least = self.bounds.least()
         self.root = self.objective(least)
         if all(x < float("inf") for x in self.root):
-            heapq.heappush(self._heap, self._node(least, "unrollings", ()))
+            heapq.heappush(self._heap, self._node(least, "groups", ()))
 
     @property
     def objective(self) -> Callable[[Bound], Key]:
@@ -172,7 +177,7 @@ class GroupSearch:
         while self._heap and self.scored < stop:
             node = heapq.heappop(self._heap)
             if self.limit is not None and not _below(node.key, self.limit):
-                self.tally.add("pruned")
+                self.tally.add(f"{node.kind} pruned by their bound", _counted(node))
                 continue
             for item in self._expand(node):
                 if isinstance(item, Scores):
@@ -180,24 +185,24 @@ class GroupSearch:
                 elif self.limit is None or _below(item.key, self.limit):
                     heapq.heappush(self._heap, item)
                 else:
-                    self.tally.add("pruned")
+                    self.tally.add(f"{item.kind} pruned by their bound", _counted(item))
 
     def _node(self, bound: Bound, kind: Kind, given: tuple[Any, ...], rank: int = 0) -> _Node:
         """Return a node; among nodes of equal objective corners come first, then those of lower `rank`."""
         key = self.objective(bound)
         self._serial += 1
-        return _Node((float(f"{key[0]:.12g}"), kind != "corner", rank, *key[1:]), self._serial, key, kind, given)
+        return _Node((float(f"{key[0]:.12g}"), kind != "corners", rank, *key[1:]), self._serial, key, kind, given)
 
     def _expand(self, node: _Node) -> Iterator[_Node | Scores]:
         """Take a node apart."""
         match node.kind:
-            case "unrollings":
+            case "groups":
                 return self._unrollings()
-            case "frames":
+            case "unrollings":
                 return self._frames(*node.given)
-            case "orders":
+            case "frames":
                 return self._orders(*node.given)
-            case "corner":
+            case "corners":
                 return self._bind(*node.given)
             case "bindings":
                 return self._bound(*node.given)
@@ -212,7 +217,7 @@ class GroupSearch:
         self.tally.add("unrollings", len(chosen))
         for rank, each in enumerate(sorted(chosen, key=self.bounds.work)):
             bound = self.bounds.least(each)
-            yield self._node(bound, "frames", (each, rank), rank)
+            yield self._node(bound, "unrollings", (each, rank), rank)
 
     def _frames(self, chosen: Mapping[str, tuple[str, ...]], rank: int) -> Iterator[_Node]:
         frames = [(self.bounds.least(chosen, frame), frame) for frame in self.group.frames(self.setting.extents)]
@@ -223,7 +228,7 @@ class GroupSearch:
     def _order_node(
         self, where: tuple[Mapping[str, tuple[str, ...]], Frame], bound: Bound, rank: int, unusual: int
     ) -> _Node:
-        return self._node(bound, "orders", (where, bound, rank, unusual), rank + unusual)
+        return self._node(bound, "frames", (where, bound, rank, unusual), rank + unusual)
 
     def _orders(
         self, where: tuple[Mapping[str, tuple[str, ...]], Frame], bound: Bound, rank: int, unusual: int
@@ -237,7 +242,7 @@ class GroupSearch:
             layers = {part: Layer(order, names[i]) for (part, order), i in zip(chosen.items(), picked, strict=True)}
             corner = Corner(self.group, frame, layers)
             if self._is_new(corner):
-                yield self._node(bound, "corner", (corner, rank + unusual), rank + unusual)
+                yield self._node(bound, "corners", (corner, rank + unusual), rank + unusual)
         if unusual < (len(names) - 1) * len(chosen):
             yield self._order_node(where, bound, rank, unusual + 1)
 
@@ -258,35 +263,35 @@ class GroupSearch:
         self.tally.add("corners")
         self.scored += 1
         bindings = bind(self.tables, corner, self)
-        if bindings is not None:
+        self.tally.add("bindings pruned by their bound", bindings.dropped)
+        if bindings.rows:
             yield from self._bound(bindings, rank)
 
     def _bound(self, bindings: Bindings, rank: int) -> Iterator[_Node | Scores]:
         """Score the first of some bindings if it may win, and yield a node for the rest of them."""
+        if self.hopeless(bindings.bound):
+            self.tally.add("bindings pruned by their bound", bindings.count)
+            return
         rest = bindings.rest
         if rest is not None:
             yield self._node(rest.bound, "bindings", (rest, rank + 1), rank + 1)
-        bounded = bound_binding(self.tables, bindings)
-        if bounded is not None and not self.hopeless(bounded.bound):
-            yield from self._score(bounded)
-
-    def _score(self, bounded: Bounded) -> Iterator[Scores]:
-        scores = score(self.tables, bounded)
+        if bindings.loose:
+            tight = tighten(self.tables, bindings, self)
+            self.tally.add("bindings pruned by their bound", tight.dropped)
+            if tight.rows:
+                yield from self._bound(tight, rank)
+            return
+        scores = score(self.tables, bound_binding(self.tables, bindings), self)
         self.scored += 1
         self.tally.add("bindings")
-        self.tally.add("combinations", scores.total)
-        self.tally.add("fitting", len(scores.latency))
+        self.tally.add("residences", scores.total)
+        self.tally.add("residences that do not fit", scores.unfit)
+        self.tally.add("residences pruned by their bound", scores.hopeless)
         yield scores
 
-    def ticks(self) -> float:
-        """Return the ticks above which no part may be busy in a design that wins."""
-        if self._objective_name != "latency" or self.limit is None:
-            return float("inf")
-        return self.limit[0] * _SLACK
-
-    def key(self, bound: Bound) -> Key:
-        """Return what is to be least."""
-        return self.objective(bound)
+    def keys(self, latency: Array, energy: Array, traffic: Array) -> tuple[Array, ...]:
+        """Return what is to be least, of many designs."""
+        return self.objective((latency, energy, traffic))  # type: ignore[arg-type,return-value]
 
     def hopeless(self, bound: Bound) -> bool:
         """Say whether nothing with this bound can be better than the best so far, or than the cutoff."""
@@ -297,8 +302,7 @@ class GroupSearch:
         if not len(scores.latency):
             return
         columns = (scores.latency, scores.energy, scores.traffic)
-        keys = self.objective(columns)  # type: ignore[arg-type]
-        order = np.lexsort(tuple(reversed(keys)))
+        order = np.lexsort(tuple(reversed(self.keys(*columns))))
         for row in order:
             least = (float(columns[0][row]), float(columns[1][row]), float(columns[2][row]))
             if self.hopeless(least):

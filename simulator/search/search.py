@@ -209,7 +209,7 @@ class _Progress:
     def __str__(self) -> str:
         key = self.best_key
         least = "nothing fits yet" if key is None else f"best {key[0]:.6g}, bound {self.bound:.6g}"
-        return f"{self.tally.counts['bindings']} bindings, {self.tally.counts['combinations']} designs; {least}"
+        return f"{self.tally.counts['bindings']} bindings, {self.tally.counts['residences']} designs; {least}"
 
 
 def _may_win(cut: CutSearch, key: Key) -> bool:

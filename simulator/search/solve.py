@@ -1,10 +1,9 @@
-"""One frame of a fusion group with one layer for each part: every binding and residence, scored as arrays."""
+"""One frame of a fusion group with one layer for each part, and one binding: every residence, scored as arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import product
+from collections.abc import Mapping
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,31 +20,21 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = [
-    "Bindings",
-    "Bound",
-    "Bounded",
-    "Choice",
-    "Corner",
-    "Limit",
-    "Scores",
-    "Tables",
-    "bind",
-    "bound_binding",
-    "score",
-]
+__all__ = ["Bound", "Bounded", "Choice", "Corner", "Limit", "Scores", "Tables", "columns_of", "may_win", "score"]
 
 Bound = tuple[float, float, float]  # latency in ticks, energy in joules, traffic in bytes
+_SLACK = 1 + 1e-12  # two sums of the same terms may differ by this much
 
 
 class Limit(Protocol):
     """What a search knows of the best so far."""
 
-    def ticks(self) -> float:
-        """Return the ticks above which a part may not be busy."""
+    @property
+    def limit(self) -> tuple[float, ...] | None:
+        """The key that a design must be below to be of use."""
 
-    def key(self, bound: Bound) -> tuple[float, ...]:
-        """Return what is to be least."""
+    def keys(self, latency: Array, energy: Array, traffic: Array) -> tuple[Array, ...]:
+        """Return what is to be least, of many designs."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +57,19 @@ class Choice:
 
 @dataclass(frozen=True)
 class Scores:
-    """One binding: latency in ticks (at the least), energy and traffic of the residences that fit; `total` is all."""
+    """One binding: latency in ticks (at the least), energy and traffic of the residences that fit and may win.
+
+    `total` is the number of all, `unfit` of those that some memory cannot hold, `hopeless` of those that cannot win;
+    both count what is left of a combination when it is dropped, for all that it would have grown into.
+    """
 
     latency: Array
     energy: Array
     traffic: Array
     which: NDArray[np.int64]
     total: int
+    unfit: int
+    hopeless: int
     bounded: Bounded
 
     def choice(self, row: int) -> Choice:
@@ -160,25 +155,6 @@ def _tensors(setting: Setting, group: FusedGroup) -> dict[str, tuple[tuple[str, 
 
 
 @dataclass(frozen=True)
-class Bindings:
-    """The bindings of a corner from position `start` on, the one with the least work first."""
-
-    corner: Corner
-    picked: tuple[tuple[dict[str, Placed], tuple[float, ...]], ...]
-    start: int = 0
-
-    @property
-    def bound(self) -> Bound:
-        """What none of them is below."""
-        return _bound(self.picked[self.start][1])
-
-    @property
-    def rest(self) -> Bindings | None:
-        """All but the first; None where there are no more."""
-        return replace(self, start=self.start + 1) if self.start + 1 < len(self.picked) else None
-
-
-@dataclass(frozen=True)
 class Bounded:
     """One binding with the ways to keep each tensor, and what it costs at the least."""
 
@@ -186,32 +162,28 @@ class Bounded:
     placed: dict[str, Placed]
     base: tuple[float, ...]
     options: tuple[list[Residence], ...]
-
-    @property
-    def bound(self) -> Bound:
-        """The least of each cost that it can have."""
-        columns = (map(min, zip(*(way.cost for way in ways), strict=True)) for ways in self.options)
-        return _bound(tuple(sum(column) for column in zip(self.base, *columns, strict=True)))
+    bound: Bound
 
 
-def bind(tables: Tables, corner: Corner, limit: Limit) -> Bindings | None:
-    """Return the bindings of a corner that keep no part busy for longer than `limit` allows; None where none does."""
-    picked = sorted(_bindings(tables, corner, limit.ticks()), key=lambda found: limit.key(_bound(found[1])))
-    return Bindings(corner, tuple(picked)) if picked else None
+def columns_of(costs: Array) -> tuple[Array, Array, Array]:
+    """Return latency in ticks, energy and traffic of rows of costs."""
+    return costs[:, FIRST_RESOURCE:].max(axis=1, initial=0.0), costs[:, ENERGY], costs[:, TRAFFIC]
 
 
-def bound_binding(tables: Tables, bindings: Bindings) -> Bounded | None:
-    """Return the first of some bindings with what it can cost; None where some tensor has no place to be."""
-    placed, base = bindings.picked[bindings.start]
-    options = tuple(
-        tables.ways(bindings.corner, tensor, tuple(placed[m] for m in members))
-        for tensor, (members, _) in tables.tensors.items()
-    )
-    return Bounded(bindings.corner, placed, base, options) if all(options) else None
+def may_win(costs: Array, limit: Limit) -> NDArray[np.bool_]:
+    """Say which rows may be below a limit by more than rounding."""
+    if limit.limit is None:
+        return np.ones(len(costs), dtype=bool)
+    below, tie = np.zeros(len(costs), dtype=bool), np.ones(len(costs), dtype=bool)
+    for column, least in zip(limit.keys(*columns_of(costs)), limit.limit, strict=True):
+        lower = column * _SLACK < least
+        below |= tie & lower
+        tie &= ~lower & (column <= least * _SLACK)
+    return below
 
 
-def score(tables: Tables, bounded: Bounded) -> Scores:
-    """Return the sums of every combination of residences, those that do not fit left out.
+def score(tables: Tables, bounded: Bounded, limit: Limit) -> Scores:
+    """Return the sums of every combination of residences, those left out that do not fit or cannot win.
 
     A tensor that is made in place of another shares its room: of a chain of such tensors the largest counts.
     """
@@ -222,8 +194,12 @@ def score(tables: Tables, bounded: Bounded) -> Scores:
     costs = np.array([bounded.base])
     held = np.zeros((1, 1 + len(chains), len(names)))
     which = np.zeros(1, dtype=np.int64)
-    for tensor, ways in zip(tables.tensors, bounded.options, strict=True):
-        more = np.array([way.cost for way in ways])
+    options = [np.array([way.cost for way in ways]) for ways in bounded.options]
+    total = left = prod(map(len, options))
+    ahead = np.cumsum([o.min(axis=0) for o in reversed(options)], axis=0)[::-1]
+    unfit = hopeless = 0
+    for k, (tensor, ways, more) in enumerate(zip(tables.tensors, bounded.options, options, strict=True)):
+        left //= len(ways)
         there = np.array([[way.held.get(name, 0.0) for name in names] for way in ways])
         costs = (costs[:, None, :] + more[None, :, :]).reshape(-1, costs.shape[1])
         held = np.repeat(held, len(ways), axis=0)
@@ -233,54 +209,8 @@ def score(tables: Tables, bounded: Bounded) -> Scores:
         which = (which[:, None] * len(ways) + np.arange(len(ways))[None, :]).reshape(-1)
         # What does not fit now never will, as nothing gives room back.
         fits = (held.sum(axis=1) <= capacity).all(axis=1)
-        costs, held, which = costs[fits], held[fits], which[fits]
-    total = prod(len(ways) for ways in bounded.options)
-    latency = costs[:, FIRST_RESOURCE:].max(axis=1)
-    return Scores(latency, costs[:, ENERGY], costs[:, TRAFFIC], which, total, bounded)
-
-
-def _bound(cost: tuple[float, ...]) -> Bound:
-    return max(cost[FIRST_RESOURCE:]), cost[ENERGY], cost[TRAFFIC]
-
-
-def _bindings(
-    tables: Tables, corner: Corner, limit_ticks: float
-) -> Iterator[tuple[dict[str, Placed], tuple[float, ...]]]:
-    """Yield each binding that keeps every part below the limit, with the cost of its operations."""
-    setting = tables.setting
-    choices = []
-    for name in corner.group.members:
-        places = [tables.placed(corner.frame, name, part, corner.layers[part.name]) for part in tables.able[name]]
-        choices.append([(p, setting.work_cost(p)) for p in places if p is not None])
-    for picked in _within(choices, limit_ticks, len(setting.resources)):
-        cost = tuple(sum(column) for column in zip(*(c for _, c in picked), strict=True))
-        yield {p.einsum.name: p for p, _ in picked}, cost
-
-
-def _within(
-    choices: list[list[tuple[Placed, tuple[float, ...]]]], limit: float, resources: int
-) -> Iterator[tuple[tuple[Placed, tuple[float, ...]], ...]]:
-    """Yield the products of choices in which no resource is busier than `limit`."""
-    if limit == float("inf"):
-        yield from product(*choices)
-        return
-    load = [0.0] * resources
-    picked: list[tuple[Placed, tuple[float, ...]]] = []
-
-    def walk(depth: int) -> Iterator[tuple[tuple[Placed, tuple[float, ...]], ...]]:
-        if depth == len(choices):
-            yield tuple(picked)
-            return
-        for choice in choices[depth]:
-            ticks = choice[1][FIRST_RESOURCE:]
-            if any(a + b > limit for a, b in zip(load, ticks, strict=True)):
-                continue
-            for i, t in enumerate(ticks):
-                load[i] += t
-            picked.append(choice)
-            yield from walk(depth + 1)
-            picked.pop()
-            for i, t in enumerate(ticks):
-                load[i] -= t
-
-    yield from walk(0)
+        able = may_win(costs + ahead[k + 1] if k + 1 < len(options) else costs, limit)
+        unfit += int((~fits).sum()) * left
+        hopeless += int((fits & ~able).sum()) * left
+        costs, held, which = costs[fits & able], held[fits & able], which[fits & able]
+    return Scores(*columns_of(costs), which, total, unfit, hopeless, bounded)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from einsum_cascades.analysis import analyze
 from einsum_cascades.counts import compulsory_words, count_operations
 from einsum_cascades.diagnostics import SpecError
-from einsum_cascades.equality import compare_with_cascade, draw_inputs
+from einsum_cascades.equality import draw_inputs
+from einsum_cascades.equivalence.compare import compare_with_cascade
 from einsum_cascades.exact import FIELD
 from einsum_cascades.extents import resolve_extents
 from einsum_cascades.interpret import evaluate, run

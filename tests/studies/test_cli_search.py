@@ -94,4 +94,5 @@ def test_a_search_killed_twice_and_resumed_is_byte_identical(tmp_path):
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
     resumed = subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout
-    assert resumed == run(*cell, "--no-cache").stdout.encode()
+    whole = [sys.executable, "-m", "studies.cli", *cell, "--no-cache"]
+    assert resumed == subprocess.run(whole, cwd=ROOT, capture_output=True, check=True).stdout

@@ -63,11 +63,12 @@ class PassSchedule:
 
     `scheduler` is the order of work tiles: as they come, longest first, or one persistent block per slot. In decode,
     up to `few_rows` query rows of a group are padded to that, more to multiples of `step_rows`; beyond
-    `widest_group` heads of a group each reads the keys by itself. `block_8bit` is the start of a block on an 8-bit
+    `widest_group` heads of a group each reads the keys by itself; `pack_copies` says that Q and O of a group are copied. `block_8bit` is the start of a block on an 8-bit
     cache in that of 16 bits; a merge of split keys takes `merge_blocks` starts and `merge_part_s` a part. `alu_ops` are the fp32 operations per score beside the exponential, `alu_ops_8bit` those where elements of 8 bits must be
     scaled and rounded; `dq_bytes` is the width of the sum of dQ. `chunk` is the tokens of a chunk of linear attention,
     `chain` the length of its chain in that of the gated delta rule, `value_blocks` the blocks that share a head's
-    values, `states` how often a chunk's state is moved. `launches` are the kernels of one call.
+    values, `states` how often a chunk's state is moved, `products` the matrix work in that of
+    the least, `chunk_cycles` what an SM is busy with a chunk beside products. `launches` are the kernels of one call.
     """
 
     family: str
@@ -80,6 +81,7 @@ class PassSchedule:
     few_rows: int = 0
     step_rows: int = 0
     widest_group: int = 0
+    pack_copies: bool = False
     block_8bit: float = 1.0
     merge_blocks: float = 1.0
     merge_part_s: float = 1.4e-7
@@ -91,6 +93,8 @@ class PassSchedule:
     chain: float = 1.0
     value_blocks: int = 1
     states: float = 0.0
+    products: float = 1.0
+    chunk_cycles: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

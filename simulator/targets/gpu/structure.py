@@ -8,6 +8,7 @@ from math import ceil
 
 from arch_specs.gpu import Gpu
 from einsum_cascades.diagnostics import MappingError
+from simulator.targets.gpu.block import Block, check_tile
 from simulator.targets.gpu.kernel import Kernel, Tile
 from simulator.targets.gpu.lower import Launch, count_tiles, lower_attention
 from simulator.targets.gpu.pipelines import Sharing, StepShape, Structure
@@ -76,7 +77,9 @@ def structure_of(kernel: Kernel, gpu: Gpu, problem: Problem) -> Form:
 def lower_kernel(
     kernel: Kernel, gpu: Gpu, problem: Problem, *, sharing: Sharing = "greedy", signal: Fraction = Fraction(0)
 ) -> Program:
-    """Return the forward pass of a kernel on a card as a program of tasks on its SMs; MappingError as `structure_of`.
+    """Return the forward pass of a kernel on a card as a program of tasks on its SMs.
+
+    Raises MappingError as `structure_of`, and where the card has no room for the least that the tile needs.
 
     >>> from arch_specs.load_gpu import load_gpu
     >>> from simulator.targets.gpu.kernel import load_kernel
@@ -86,6 +89,7 @@ def lower_kernel(
     512
     """
     form = structure_of(kernel, gpu, problem)
+    check_tile(gpu, _least_block(kernel, form), f"the tile of kernel '{kernel.name}'")
     lengths = [(q, k) for n, q, k in problem.requests() for _ in range(n)]
     tiles = count_tiles(
         lengths,
@@ -104,3 +108,20 @@ def lower_kernel(
         signal=signal,
     )
     return lower_attention(gpu, form.shape, launch, tiles)
+
+
+def _least_block(kernel: Kernel, form: Form) -> Block:
+    """Return what a block holds whatever its pipeline: its accumulators, Q, and one tile of K or of V."""
+    shape, tile = form.shape, form.tile
+    return Block(
+        tile.q_rows,
+        tile.kv_columns,
+        shape.head_dim,
+        shape.head_dim_v,
+        bits=int(8 * shape.element_bytes),
+        stages=0.5,
+        resident=form.blocks,
+        threads=32 * tile.warps,
+        accumulators="tensor" if kernel.operands == "tensor_memory" else "registers",
+        queries_in_registers=kernel.operands == "warp",
+    )

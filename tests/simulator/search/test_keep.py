@@ -37,7 +37,7 @@ def test_a_search_ended_after_any_state_goes_on_to_the_same_result(objective):
     states = [None]
     for _ in range(100):
         try:
-            again = search(workload, machine, options, state=states[-1], keep=stopping_at(3, states))
+            again = search(workload, machine, options, state=states[-1], keep=stopping_at(1, states))
             break
         except Stop:
             continue

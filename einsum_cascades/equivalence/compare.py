@@ -1,0 +1,168 @@
+"""Two cascades with the same inputs and outputs: do they compute the same, and where not?
+
+`exact`     whole numbers in a finite field; one-sided, a difference is a difference (Mirage, OSDI 2025, does the same)
+`precise`   60 digits, for what the field does not know
+`symbolic`  for all inputs of one shape, with maxima left free: a proof (see `symbolic`)
+`float`     float64 at nasty shapes and magnitudes: what rounding makes of the two
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from einsum_cascades.diagnostics import SpecError, suggest
+from einsum_cascades.equality import Counterexample, Equality
+from einsum_cascades.equivalence.draws import (
+    draw_floats,
+    draw_integers,
+    nasty_extents,
+    own_extents,
+    shared_extents,
+)
+from einsum_cascades.exact import FIELD, PRIME, UNINTERPRETED, NotExact
+from einsum_cascades.interpret import evaluate, run
+from einsum_cascades.ir import Call, Cascade, walk
+
+__all__ = ["METHODS", "compare_with_cascade"]
+
+Array = NDArray[Any]
+METHODS = ("auto", "exact", "precise", "symbolic", "float")
+_ROUNDING = 1e-40
+_SCALES = (1.0, 1e3, 0.0)
+
+
+def compare_with_cascade(
+    first: Cascade,
+    second: Cascade,
+    *,
+    extents: Mapping[str, int] | None = None,
+    rounds: int = 12,
+    method: str = "auto",
+) -> Equality:
+    """Return whether two cascades with the same inputs and outputs compute the same, on random inputs.
+
+    `auto` decides in the finite field where that can, and in 60 digits elsewhere. Raises SpecError when their inputs
+    or outputs differ, when the method is unknown, or when it has no meaning for them.
+    """
+    if method not in METHODS:
+        raise SpecError(f"unknown method '{method}'; {suggest(method, METHODS) or 'methods are ' + ', '.join(METHODS)}")
+    for kind, mine, other in (("inputs", first.inputs, second.inputs), ("outputs", first.outputs, second.outputs)):
+        if {(t.name, len(t.ranks)) for t in mine} != {(t.name, len(t.ranks)) for t in other}:
+            raise SpecError(f"{first.name} and {second.name} have different {kind}")
+    if method == "symbolic":
+        from einsum_cascades.equivalence.symbolic import compare_symbolically  # noqa: PLC0415 - sympy is slow to import
+
+        return compare_symbolically(first, second, extents)
+    if method == "float":
+        return _compare_floats(first, second, extents, rounds)
+    shapes = [shared_extents(first, second, extents, seed) for seed in range(1 if extents else rounds)]
+    if method == "precise":
+        return _compare_precisely(first, second, shapes)
+    try:
+        found = _compare_exactly(first, second, shapes)
+    except NotExact as why:
+        if method == "exact":
+            raise SpecError(f"no exact comparison of {first.name} and {second.name}: {why}") from None
+        return _compare_precisely(first, second, shapes)
+    # What uninterpreted operators make differ may still be equal.
+    return (
+        found
+        if found.equal or method == "exact" or not _opaque(first, second)
+        else _compare_precisely(first, second, shapes)
+    )
+
+
+def _opaque(*cascades: Cascade) -> list[str]:
+    """Return the operators in use that a finite field leaves uninterpreted."""
+    bodies = [e.expr for c in cascades for e in c.einsums]
+    bodies += [d.body for c in cascades for d in c.definitions if d.body is not None]
+    used = {node.operator for body in bodies for node in walk(body) if isinstance(node, Call)}
+    return sorted(used.intersection(UNINTERPRETED))
+
+
+def _compare_exactly(first: Cascade, second: Cascade, shapes: list[dict[str, int]]) -> Equality:
+    left = f", {', '.join(opaque)} uninterpreted" if (opaque := _opaque(first, second)) else ""
+    method = f"exact, modulo {PRIME}{left}, against {second.name}"
+    worst, counterexample = 0.0, None
+    for seed, shape in enumerate(shapes):
+        inputs = draw_integers(first, shape, seed)
+        found, expected = (evaluate(c, inputs, own_extents(c, shape), arithmetic=FIELD) for c in (first, second))
+        for tensor in first.outputs:
+            differ = found[tensor.name]["residue"] != expected[tensor.name]["residue"]
+            share = float(np.mean(differ)) if differ.size else 0.0
+            if share and (counterexample is None or _points(shape) < _points(counterexample.extents)):
+                counterexample = _counterexample(first, second, inputs, shape, tensor.name, differ)
+            worst = max(worst, share)
+    return Equality(worst == 0, method, worst, tuple(shapes), counterexample=counterexample)
+
+
+def _points(shape: Mapping[str, int]) -> int:
+    return int(np.prod(list(shape.values())))
+
+
+def _counterexample(
+    first: Cascade,
+    second: Cascade,
+    inputs: Mapping[str, Array],
+    shape: Mapping[str, int],
+    tensor: str,
+    differ: Array,
+) -> Counterexample:
+    """Return the first element that differs, with what each cascade makes of it in float64."""
+    at = tuple(int(x) for x in np.argwhere(differ)[0])
+    pair = [float(run(c, inputs, own_extents(c, shape))[tensor][at]) for c in (first, second)]
+    arrays = {name: values.tolist() for name, values in inputs.items()}
+    return Counterexample(shape, arrays, tensor, at, (pair[0], pair[1]))
+
+
+def _compare_precisely(first: Cascade, second: Cascade, shapes: list[dict[str, int]]) -> Equality:
+    from einsum_cascades.equivalence.precise import DIGITS, PRECISE, to_floats  # noqa: PLC0415 - mpmath on use
+
+    worst, counterexample = 0.0, None
+    for seed, shape in enumerate(shapes):
+        inputs = draw_floats(first, shape, seed) if seed % 3 else draw_integers(first, shape, seed)
+        found, expected = (evaluate(c, inputs, own_extents(c, shape), arithmetic=PRECISE) for c in (first, second))
+        for tensor in first.outputs:
+            a, b = found[tensor.name], expected[tensor.name]
+            error = np.asarray(to_floats(a - b) / np.maximum(1.0, to_floats(b)))
+            error = np.where((a == b) | _both_undefined(a, b), 0.0, error)
+            differ = ~(error <= _ROUNDING)
+            if differ.any() and counterexample is None:
+                counterexample = _counterexample(first, second, inputs, shape, tensor.name, differ)
+            worst = max(worst, float(error.max(initial=0.0))) if not np.isnan(error).any() else float("inf")
+    method = f"{DIGITS} digits against {second.name}"
+    return Equality(worst <= _ROUNDING, method, worst, tuple(shapes), counterexample=counterexample)
+
+
+def _both_undefined(a: Array, b: Array) -> Array:
+    """Return where neither cascade has a number: the logarithm of zero, times zero."""
+    is_nan = np.vectorize(math.isnan, otypes=[bool])
+    return np.asarray(is_nan(a) & is_nan(b))
+
+
+def _compare_floats(first: Cascade, second: Cascade, extents: Mapping[str, int] | None, rounds: int) -> Equality:
+    """Return the largest difference in float64 over shapes at their edges and inputs of several magnitudes."""
+    shapes, worst, counterexample = [], 0.0, None
+    for case in range(rounds):
+        shape = shared_extents(first, second, extents, case) if extents else nasty_extents(first, second, case)
+        shapes.append(shape)
+        inputs = draw_floats(first, shape, case, _SCALES[case % len(_SCALES)])
+        found, expected = (run(c, inputs, own_extents(c, shape)) for c in (first, second))
+        for tensor in first.outputs:
+            a, b = found[tensor.name], expected[tensor.name]
+            scale = max(1.0, float(np.abs(b).max(initial=0.0)))
+            error = np.where((a == b) | _both_undefined(a, b), 0.0, np.abs(a - b) / scale)
+            error = np.where(np.isnan(error), np.inf, error)
+            if (error > _FLOAT_TOLERANCE).any() and counterexample is None:
+                counterexample = _counterexample(first, second, inputs, shape, tensor.name, error > _FLOAT_TOLERANCE)
+            worst = max(worst, float(error.max(initial=0.0)))
+    method = f"float64 against {second.name}"
+    return Equality(worst <= _FLOAT_TOLERANCE, method, worst, tuple(shapes), counterexample=counterexample)
+
+
+_FLOAT_TOLERANCE = 1e-9
