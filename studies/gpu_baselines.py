@@ -34,7 +34,7 @@ Fit = Callable[[pd.DataFrame], Predict]  # rows with `time_ms` -> what predicts 
 _EXTENTS = ("batch", "heads_q", "heads_kv", "head_dim", "head_dim_v", "seq_q", "seq_kv", "window")
 _CATEGORIES = ("gpu", "kernel", "op", "dtype", "kv_dtype", "pass", "causal", "timing")
 _SHEET = ("sm_count", "clock_rated_hz", "exp_per_clk", "l2_bytes", "dram_bytes_per_s", "tdp_w")
-_ROUNDS, _MANY = 400, 1000  # of boosting, with many rows
+_ROUNDS = ((1000, 100), (6000, 400), (float("inf"), 1500))  # of boosting, by how many rows teach at most
 _LAUNCHES = np.geomspace(3e-7, 2e-4, 40)
 _EFFICIENCIES = np.geomspace(0.02, 1.5, 60)
 
@@ -108,6 +108,16 @@ def _logs(frame: pd.DataFrame) -> Array:
     return np.log2(1.0 + frame[list(_EXTENTS)].to_numpy(float))
 
 
+def _ratios(frame: pd.DataFrame) -> Array:
+    """Return what decides between regimes: query tiles and heads per SM, intensity, group of heads, keys per query."""
+    heads, sms = (frame[name].to_numpy(float) for name in ("heads_q", "sheet_sm_count"))
+    batch, heads_kv, sq, sk = (frame[name].to_numpy(float) for name in ("batch", "heads_kv", "seq_q", "seq_kv"))
+    tiles = np.ceil(sq / 128) * batch * heads / sms
+    intensity = (1 + frame["flop"].to_numpy(float)) / frame["bytes"].to_numpy(float)
+    ratios = (tiles, batch * heads_kv / sms, intensity, heads / heads_kv, sk / sq)
+    return np.column_stack([*(np.log2(ratio) for ratio in ratios), tiles % 1])
+
+
 def fit_trees(train: pd.DataFrame) -> Predict:
     """Return gradient-boosted trees on the logarithm of time: extents, work, roofline, data sheet and names.
 
@@ -136,13 +146,13 @@ def _fit_trees(train: pd.DataFrame, target: Array, base: Callable[[pd.DataFrame]
         sheet = [name for name in frame if str(name).startswith("sheet_")]
         ours = ["ours_s"] if "ours_s" in train else []
         work = np.log2(1e-12 + frame[["flop", "bytes", "roofline_s", *ours, *sheet]].to_numpy(float))
-        return np.column_stack([*words, _logs(frame), work])
+        return np.column_stack([*words, _logs(frame), work, _ratios(frame)])
 
     few = [len(codes[name]) < 255 for name in _CATEGORIES]
     features = columns(train)
     mask = few + [False] * (features.shape[1] - len(few))
     model = ensemble.HistGradientBoostingRegressor(
-        max_iter=_ROUNDS if len(train) > _MANY else _ROUNDS // 4,
+        max_iter=next(rounds for most, rounds in _ROUNDS if len(train) <= most),
         learning_rate=0.08,
         min_samples_leaf=8,
         categorical_features=mask,
