@@ -88,8 +88,8 @@ def predict_rows(
     spec = run_plan(plan, plan.numbers(numbers, "T0"))[:, c.LATENCY] if level != "T0" else out[:, c.LATENCY]
     known = plan.first >= 0
     regime = classify_columns(out)
-    families = np.append(plan.families, "")[plan.first]
-    low, high = _intervals(numbers, families, regime, level)
+    families = np.append(plan.families, "")
+    low, high = _intervals(numbers, families, plan.first, regime, level)
     latency = np.where(known, out[:, c.LATENCY], np.nan)
     names = np.array([kernel.name for _, kernel, _ in plan.setups] + [""], dtype=object)
     return pd.DataFrame(
@@ -101,7 +101,7 @@ def predict_rows(
             "bracket_high_s": np.where(known, out[:, c.HIGH], np.nan),
             "spec_only_s": np.where(known, spec, np.nan),
             "regime": np.where(known, np.array(REGIMES, dtype=object)[regime], ""),
-            "family": families,
+            "family": families[plan.first],
             "kernel_used": names[plan.first],
             "why_not": plan.why,
         },
@@ -213,10 +213,9 @@ def _wrong_shapes(shapes: np.ndarray) -> np.ndarray:
 
 
 def _intervals(
-    numbers: Calibration, families: np.ndarray, regime: np.ndarray, level: str
+    numbers: Calibration, families: np.ndarray, setup: np.ndarray, regime: np.ndarray, level: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the factors of each row's interval."""
-    names, place = np.unique(families.astype(str), return_inverse=True)
-    table = np.array([[numbers.interval(n if level == "T2" else "", r) for r in REGIMES] for n in names])
-    chosen = table[place, regime]
+    """Return the factors of each row's interval; `families` are those of the setups, and one more for no setup."""
+    table = np.array([[numbers.interval(name if level == "T2" else "", r) for r in REGIMES] for name in families])
+    chosen = table[setup, regime]
     return chosen[:, 0], chosen[:, 1]
