@@ -34,7 +34,8 @@ Fit = Callable[[pd.DataFrame], Predict]  # rows with `time_ms` -> what predicts 
 _EXTENTS = ("batch", "heads_q", "heads_kv", "head_dim", "head_dim_v", "seq_q", "seq_kv", "window")
 _CATEGORIES = ("gpu", "kernel", "op", "dtype", "kv_dtype", "pass", "causal", "timing")
 _SHEET = ("sm_count", "clock_rated_hz", "exp_per_clk", "l2_bytes", "dram_bytes_per_s", "tdp_w")
-_ROUNDS = ((1000, 100), (6000, 400), (float("inf"), 1500))  # of boosting, by how many rows teach at most
+_REMEMBERED = 8000
+_ROUNDS = ((1000, 100), (10_000, 400), (float("inf"), 1500))  # of boosting, by how many rows teach at most
 _LAUNCHES = np.geomspace(3e-7, 2e-4, 40)
 _EFFICIENCIES = np.geomspace(0.02, 1.5, 60)
 
@@ -88,8 +89,9 @@ def fit_nearest(train: pd.DataFrame) -> Predict:
     """Return the time of the nearest measured row, scaled by the ratio of the two rooflines.
 
     Nearest by distance of binary logarithms of the extents; another GPU, kernel, operator, type, pass, mask or timing
-    counts as three doublings each.
+    counts as three doublings each. Of very many rows only some thousands, evenly taken, are remembered.
     """
+    train = train.iloc[:: -(-len(train) // _REMEMBERED)]
     extents, words = _logs(train), train[list(_CATEGORIES)].astype(str).to_numpy()
     scaled = train["time_ms"].to_numpy(float) / 1e3 / train["roofline_s"].to_numpy(float)
 
