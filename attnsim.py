@@ -19,6 +19,7 @@ from einsum_cascades.registry import entries, locate_any
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from arch_specs.model import Architecture
     from einsum_cascades.analysis import Analysis
@@ -33,6 +34,7 @@ __all__ = [
     "load",
     "names",
     "parse",
+    "plot",
     "run",
     "study",
     "sweep",
@@ -196,6 +198,17 @@ def sweep(  # noqa: PLR0913 - the options of `attnsim sweep`
     table = pd.concat([pd.DataFrame(block) for block in Sweep(space).blocks()], ignore_index=True)
     whole = [field.name for field in space.fields if field.kind == "whole"]
     return table.astype(dict.fromkeys(whole, "Int64"))
+
+
+def plot(report: Report) -> Figure:
+    """Return the picture of a report: for how long each Einsum holds each resource, beside the latency.
+
+    >>> len(plot(evaluate("attention_1pass", "fusemax", workload="bert", M=4096)).axes)
+    1
+    """
+    from studies.plot import plot_report
+
+    return plot_report(report)
 
 
 def study(name: str) -> Any:

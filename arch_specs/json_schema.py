@@ -13,7 +13,7 @@ import typing
 from collections.abc import Collection
 from typing import Any
 
-from arch_specs.clusters import Device, Efficiency, Link, Pool, Wire
+from arch_specs.clusters import Device, Efficiency, Link, Wire
 from arch_specs.gpu import DTYPES, GEMM_MODES, PATHS, Gpu
 from arch_specs.model import Architecture, Compute, Memory, Operation
 from arch_specs.reader import SCHEMA_VERSION
@@ -76,26 +76,30 @@ def _device() -> dict[str, Any]:
 
 
 def _cluster() -> dict[str, Any]:
-    efficiency, inside = _record(Efficiency), _record(Wire)
+    price = {**_closed({"value": _quantity("usd_per_h"), "date": {}, "source": _TEXT})}
+    price["required"] = ["value", "date", "source"]
     link = _record(Link, without={"name", "between"})
     link["properties"]["between"] = {"type": "array", "items": _TEXT, "minItems": 2, "maxItems": 2}
     link["required"].append("between")
-    price = _closed({"value": _quantity("usd_per_h"), "date": _TEXT, "source": _TEXT})
-    pool = _record(Pool, without={"name", "device", "efficiency", "price", "inside"})
-    pool["properties"] |= {
-        "device": _TEXT,
-        "count": {"type": "integer", "minimum": 1},
-        "nics_per_device": {"type": "number", "exclusiveMinimum": 0},
-        "efficiency": efficiency,
-        "inside": inside,
-        "price": {**price, "required": ["value", "date", "source"]},
+    share = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+    pool = _closed(
+        {
+            "device": _TEXT,
+            "count": {"type": "integer", "minimum": 1},
+            "efficiency": _record(Efficiency),
+            "usable": _sourced(share),
+            "nics_per_device": {"type": "number", "exclusiveMinimum": 0},
+            "price": price,
+            "inside": _record(Wire),
+            "source": _TEXT,
+        }
+    )
+    pool["required"] = ["device", "count", "efficiency"]
+    properties = {
+        name: {"type": "object", "additionalProperties": held} for name, held in (("pools", pool), ("links", link))
     }
-    pool["required"] += ["device", "efficiency"]
-    named = {
-        name: {"type": "object", "additionalProperties": part} for name, part in (("pools", pool), ("links", link))
-    }
-    texts = dict.fromkeys(("name", "summary", "source"), _TEXT)
-    return {**_closed({"kind": {"const": "cluster"}, **texts, **named}), "required": ["kind", "pools"]}
+    whole = _closed({"kind": {"const": "cluster"}, "name": _TEXT, "summary": _TEXT, "source": _TEXT, **properties})
+    return {**whole, "required": ["pools", "kind"]}
 
 
 SCHEMAS: dict[str, typing.Callable[[], dict[str, Any]]] = {
@@ -124,15 +128,13 @@ def _of_field(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
         return _sourced(_quantity(field.metadata["unit"]))
     kept = [t for t in typing.get_args(hint) if t is not type(None)]
     plain = kept[0] if isinstance(hint, types.UnionType) and len(kept) == 1 else hint
-    if plain in (int, float):
-        return _sourced({"type": "integer", "minimum": 1} if plain is int else {"type": "number"})
-    if plain is bool:
-        return {"type": "boolean"}
+    simple = {int: _sourced({"type": "integer", "minimum": 1}), float: _sourced({"type": "number"})}
+    simple |= {bool: {"type": "boolean"}}
+    if plain in simple:
+        return simple[plain]
     if typing.get_origin(plain) is typing.Literal:
         return {"enum": list(typing.get_args(plain))}
-    if plain == tuple[str, ...]:
-        return {"type": "array", "items": _TEXT}
-    return _TEXT
+    return {"type": "array", "items": _TEXT} if plain == tuple[str, ...] else _TEXT
 
 
 def _quantity(kind: str) -> dict[str, Any]:

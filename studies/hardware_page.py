@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from arch_specs.clusters import Device, Efficiency, Link, Pool, Wire
+from arch_specs.clusters import Device, Efficiency, Link, Pool
 from arch_specs.gpu import Gpu
 from arch_specs.model import Architecture, Compute, Memory, Operation
 from arch_specs.schema import key_of
@@ -43,24 +43,23 @@ _RECORDS: tuple[tuple[str, type, frozenset[str]], ...] = (
     ("A part of `kind: compute`", Compute, frozenset({"name", "ops"})),
     ("An operation of a compute part, under `ops`", Operation, frozenset({"name"})),
     ("A graphics processor (`kind: gpu`)", Gpu, frozenset({"sources", "uncertain"})),
-    ("Any other device of a pool (`kind: device`)", Device, frozenset({"name", "price"})),
+    ("Any other device of a cluster (`kind: device`)", Device, frozenset({"name", "price"})),
     ("A pool of a cluster (`kind: cluster`), under `pools`", Pool, frozenset({"name"})),
-    ("What operators of a pool reach, under `efficiency`", Efficiency, frozenset()),
-    ("The connection inside a pool, under `inside`", Wire, frozenset()),
-    ("A link between two pools, under `links`", Link, frozenset({"name"})),
+    ("The `efficiency` of a pool", Efficiency, frozenset()),
+    ("A link of a cluster, under `links`; `inside` a pool without `between`", Link, frozenset({"name"})),
 )
 
-_HOLDS = {"device": "the name of a device or a GPU", "price": "a price, its date and its source"}
 _EXAMPLES = {
     "expands": "`{mac: 6}`",
     "mma_flop_per_clk": "`{bf16: {async: 4096 FLOP/clk, sync: 2580 FLOP/clk}}`",
     "gemm_ceiling": "`{sustained: 0.8}`",
     "parent": "`DRAM`",
-    "mapping": "`fusemax_binding`",
-    "device": "`h100_sxm`",
-    "price": '`{value: 4.63 USD/h, date: 2025-04, source: "..."}`',
-    "between": "`[compute, memory]`",
+    "device": "`h20`",
+    "efficiency": "`{linear_bandwidth: 0.8, ...}`",
+    "price": "`{value: 4.63 USD/h, date: 2025-04, source: ...}`",
     "inside": "`{round_trip: 15 us, bandwidth: 357 GB/s}`",
+    "between": "`[compute, memory]`",
+    "mapping": "`fusemax_binding`",
 }
 
 
@@ -92,9 +91,8 @@ def _about(record: type) -> list[str]:
 def _row(field: dataclasses.Field[Any], record: type) -> str:
     hint = typing.get_type_hints(record)[field.name]
     unit = field.metadata.get("unit")
-    if field.name in _HOLDS:
-        return f"| `{key_of(field)}` | {_HOLDS[field.name]} | {_default(field)} | {_EXAMPLES[field.name]} |"
     holds, example = (KINDS[unit].noun, f"`{KINDS[unit].example}`") if unit else _plain(hint)
+    holds = "the name of a device" if field.name == "device" else holds
     example = _EXAMPLES.get(field.name, example)
     return f"| `{key_of(field)}` | {holds} | {_default(field)} | {example} |"
 
@@ -112,7 +110,7 @@ def _plain(hint: Any) -> tuple[str, str]:
         return "a number", "`0.8`"
     if wanted is str:
         return "text", ""
-    if wanted == tuple[str, ...]:
+    if wanted in (tuple[str, ...], tuple[str, str]):
         return "names", '`["H100 SXM"]`'
     return "a table", ""
 
@@ -120,6 +118,8 @@ def _plain(hint: Any) -> tuple[str, str]:
 def _default(field: dataclasses.Field[Any]) -> str:
     if field.default is dataclasses.MISSING:
         return "needed" if field.default_factory is dataclasses.MISSING else "none"
+    if field.name == "between":  # a default that the form of a dataclass asks for, not the reader
+        return "needed"
     if field.default is None or field.default in ("", ()):
         return "none"
     return f"`{float(field.default) if isinstance(field.default, Fraction) else field.default}`"
