@@ -9,6 +9,7 @@ from fractions import Fraction
 from simulator.bounds import GroupBound
 from simulator.dataflow import between_parts, bounded, transfers, without_barriers
 from simulator.engine import Run, run_group
+from simulator.live import double_buffer
 from simulator.scheduler import Schedule, pipeline, schedule
 from simulator.taskgraph import Group, TaskGraph
 
@@ -36,11 +37,12 @@ def order_group(
 ) -> tuple[Group, Schedule | None]:
     """Return a fusion group ready to be run, and the schedule that it follows.
 
-    Each transfer has two buffers, one of which is filled while the other is used; between compute parts there are
-    `depth`, None for as many as are needed. A group with barriers keeps its order, without them too (`barriers` False:
-    pure dataflow) unless `reorder` says otherwise; any other is software-pipelined.
+    Each transfer has two buffers, one of which is filled while the other is used, where there is room for them; between
+    compute parts there are `depth`, None for as many as are needed and there is room for. A group with barriers keeps
+    its order, without them too (`barriers` False: pure dataflow) unless `reorder` says otherwise; any other is
+    software-pipelined.
     """
-    graph = bounded(group.graph, transfers(group.graph), 2)
+    graph = double_buffer(group.graph, transfers(group.graph))
     if depth is not None:
         graph = bounded(graph, between_parts(group.graph), depth)
     own = any(e.kind == "order" for e in graph.edges) and not reorder
@@ -80,6 +82,13 @@ _WAITS = {"data": "data", "order": "a barrier", "buffer": "buffer space", "resou
 def _schedule(plan: Schedule, graph: TaskGraph) -> str:
     stages = max(plan.stage.values(), default=0) + 1
     at = f"interval {float(plan.interval):,.6g} for a bound of {float(plan.bound):,.6g}"
-    alive = {name: copies for name, copies in plan.copies(graph).items() if copies > 1}
+    alive = {name: copies for name, copies in plan.alive.items() if copies > 1}
     live = ", ".join(f"{name} {copies}" for name, copies in alive.items())
-    return f"{at}, {stages} stage{'s' if stages > 1 else ''}" + (f"; results alive at once: {live}" if live else "")
+    said = f"{at}, {stages} stage{'s' if stages > 1 else ''}" + (f"; results alive at once: {live}" if live else "")
+    rooms = (
+        (memory, float(amount), float(graph.room[memory]))
+        for memory, amount in plan.overlap.items()
+        if memory in graph.room
+    )
+    said += "".join(f"; {memory}: {amount:,.0f} B of {room:,.0f} free" for memory, amount, room in rooms)
+    return said + (f"; a shorter interval does not fit into {plan.tight}" if plan.tight else "")

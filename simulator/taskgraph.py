@@ -11,7 +11,7 @@ bandwidth) it takes an amount of work, in the resource's own unit.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Literal
@@ -59,7 +59,8 @@ class Task:
     the most work per tick that this task can take of it. `every` k means once in k iterations: the task fires in
     `burst` iterations in a row out of every k x `burst`, at the `turn` of the k (0 is the first). `stage` k means that
     it works on iteration i-k; `shared` means once per unit rather than per instance; `work` is the useful operations
-    or bytes of one firing; `actions` maps countable hardware events of one firing to their number.
+    or bytes of one firing; `actions` maps countable hardware events of one firing to their number; `holds` maps the
+    memory that keeps the result until its last use to the bytes of one result.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Task:
     burst: int = 1
     turn: int = 0
     caps: Mapping[str, Fraction] | None = None
+    holds: Mapping[str, Fraction] | None = None
 
     @property
     def period(self) -> int:
@@ -141,13 +143,18 @@ class Instances:
 
 @dataclass(frozen=True)
 class TaskGraph:
-    """One iteration of a fusion group: tasks in listed order, resources, and edges within and across iterations."""
+    """One iteration of a fusion group: tasks in listed order, resources, and edges within and across iterations.
+
+    `room` maps a memory to the bytes that it has for results that are alive beside those of a serial order of work; a
+    memory that is not there has no limit.
+    """
 
     resources: tuple[Resource, ...]
     tasks: tuple[Task, ...]
     edges: tuple[Edge, ...]
     tick_s: float
     instances: Instances | None = None
+    room: Mapping[str, Fraction] = field(default_factory=dict)
 
     @cached_property
     def task(self) -> dict[str, Task]:

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "calibrate_command",
         "Refit the GPU model from rows; print its ledger.",
     ),
+    "cluster": ("studies.commands_cluster", "cluster_command", "Decode on unlike pools: throughput, dollars, links."),
     "gna": ("studies.commands_gna", "gna_command", "Count the tiles of a neighborhood mask; search for better ones."),
     "regress": ("studies.commands_regress", "regress_command", "Compare every study with papers and our own past."),
     "validate": ("studies.commands_validate", "validate_command", "Score the GPU model against your measurements."),

@@ -10,7 +10,7 @@ import click
 
 from einsum_cascades.diagnostics import Problem, SpecError
 from studies.cli import library_folders
-from studies.output import Output, emit, output_options
+from studies.output import Output, emit, output_options, replacing
 
 if TYPE_CHECKING:
     from simulator.serving.requests import Requests
@@ -107,6 +107,13 @@ def _traffic(
 @click.option("--ttft", metavar="TIME", default="1 s", help="Objective for the first token (1 s).")
 @click.option("--tpot", metavar="TIME", default="50 ms", help="Objective for each token after it (50 ms).")
 @click.option("--seeds", type=click.IntRange(1), default=1, help="Runs, for 95 % confidence (1).")
+@click.option(
+    "--table", type=click.Path(path_type=Path), help="CSV of step times to serve by, in place of the model's."
+)
+@click.option("--cache-tokens", type=click.IntRange(1), help="Tokens of the cache, in place of what memory leaves.")
+@click.option(
+    "--figure", type=click.Path(dir_okay=False, path_type=Path), help="Draw waits and goodput over the rates."
+)
 @click.option("--steps", type=click.Path(dir_okay=False, path_type=Path), help="Write the table of step times there.")
 @output_options
 def serve_command(
@@ -129,6 +136,9 @@ def serve_command(
     ttft: str,
     tpot: str,
     seeds: int,
+    table: Path | None,
+    cache_tokens: int | None,
+    figure: Path | None,
     steps: Path | None,
     output: Output,
 ) -> None:
@@ -140,16 +150,19 @@ def serve_command(
     """
     from arch_specs.load_gpu import load_gpu
     from arch_specs.units import parse_quantity
+    from einsum_cascades.diagnostics import read_source
     from simulator import library
     from simulator.serving.serve import Policy
-    from simulator.serving.steptime import make_pool, make_step_time, tabulate_steps
+    from simulator.serving.steptable import read_step_table
+    from simulator.serving.steptime import KvPool, make_pool, make_step_time, tabulate_steps
     from simulator.serving.summary import Objective
 
     folders = library_folders()
     seconds = {n: float(parse_quantity(t, "s", n)) for n, t in (("overhead", overhead), ("ttft", ttft), ("tpot", tpot))}
     shape, card = library.load_model(model, folders), load_gpu(gpu, folders)
     step = make_step_time(shape, card, cards, seconds["overhead"])
-    pool = make_pool(shape, card, cards, share=memory_share, block_tokens=block)
+    given = KvPool(max(1, (cache_tokens or 0) // block), block, shape.kv_bytes_per_token * block)
+    pool = given if cache_tokens else make_pool(shape, card, cards, share=memory_share, block_tokens=block)
     policy = Policy(chunk, min(most_running, chunk), tuple(parse_tier(text) for text in tiers))
     objective = Objective(seconds["ttft"], seconds["tpot"])
     if steps is not None:
@@ -157,10 +170,13 @@ def serve_command(
         click.echo(f"wrote {steps}", err=True)
         if trace is None and rate is None:
             return
+    server = (read_step_table(read_source(table)) if table else step, pool, policy)
     rows = []
     for one, requests_of in _traffic(trace, rate, count, (lengths, prompt, generated)):
-        runs = [_figures(requests_of(seed), replicas, (step, pool, policy), objective) for seed in range(seeds)]
+        runs = [_figures(requests_of(seed), replicas, server, objective) for seed in range(seeds)]
         rows.append(({} if one is None else {"rate_per_s": one}) | _estimates(runs))
+    if figure is not None:
+        _save_figure(rows, f"{shape.name} on {cards} x {card.name}, {replicas} server{'s' * (replicas > 1)}", figure)
     data = {"model": shape.name, "gpu": card.name, "cards": cards, "replicas": replicas, "seeds": seeds}
     cache = {"cache_tokens": pool.blocks * pool.block_tokens, "ttft_objective_s": objective.ttft_s}
     shown = [_brief(row) for row in rows] if output.format == "table" else rows
@@ -173,6 +189,21 @@ def _figures(requests: Requests, replicas: int, server: tuple[Any, Any, Any], ob
 
     shares = [requests.every(replicas, k) for k in range(min(replicas, len(requests)))]
     return summarize([serve(share, *server) for share in shares], objective)
+
+
+def _save_figure(rows: list[dict[str, float]], title: str, path: Path) -> None:
+    from studies.serve_figure import draw_load
+
+    if any("rate_per_s" not in row for row in rows):
+        raise SpecError("--figure draws over rates: give --rate R,R,...")
+    form = path.suffix.lower().lstrip(".")
+    if form not in ("png", "svg", "pdf"):
+        raise SpecError(f"{path}: a picture is a .png, .svg or .pdf file")
+    with replacing(path) as temporary:
+        draw_load(rows, title).savefig(
+            temporary, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None
+        )
+    click.echo(f"wrote {path}", err=True)
 
 
 def _estimates(runs: list[dict[str, float]]) -> dict[str, float]:

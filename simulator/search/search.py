@@ -120,6 +120,7 @@ def search(
     accounting = options.accounting
     charged = find_accounting(accounting) if isinstance(accounting, str) else accounting
     base = Setting(workload, architecture, charged, {}, options.cycles_per_point)
+    base.check_able()
     tally = Tally()
     if state is None:
         progress = _Progress([CutSearch(s, options.objective, tally) for s in _partitions(base)], options, tally)

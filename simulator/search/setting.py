@@ -124,6 +124,20 @@ class Setting:
         """Return the parts that have every operation of an Einsum."""
         return tuple(c for c in self.architecture.computes if self.cycles_each(einsum, c) is not None)
 
+    def check_able(self) -> None:
+        """Raise MappingError with every Einsum that no part of the machine can compute, and what each part lacks."""
+        found = []
+        for name, einsum in self.einsums.items():
+            if self.able(name):
+                continue
+            parts = []
+            for part in self.architecture.computes:
+                needed = operations_on(Placed(einsum, part, BoundNest(()), (), {}, {}))
+                parts.append(f"{part.name} lacks {', '.join(op for op in needed if part.cycles(op) is None)}")
+            found.append(f"no part of {self.architecture.name} can compute {name}: {'; '.join(parts)}")
+        if found:
+            raise MappingError("\n".join(found))
+
     def cycles_each(self, einsum: str, part: Compute) -> Fraction | None:
         """Return the cycles of one point of an Einsum on a part; None where the part lacks an operation."""
         return self._cycles[einsum, part.name]

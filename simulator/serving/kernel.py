@@ -32,7 +32,7 @@ class Server(NamedTuple):
     """Every array of a run. By request: arrival in seconds, prompt and generated tokens; tokens in the cache, tokens
     to prefill, tokens done, blocks held, tier + 1, tokens of this step's prompt chunk; first token and end in seconds.
     Then the running, oldest first; those sent away, the next to return last; numbers of a step, policy, tiers,
-    pointers and totals, each by the places above.
+    pointers and totals, each by the places above; a step table, empty where the numbers of a step say it all.
     """
 
     arrived: Any
@@ -53,6 +53,10 @@ class Server(NamedTuple):
     tiers: Any
     at: Any
     totals: Any
+    tokens: Any
+    keys: Any
+    decode: Any
+    prefill: Any
 
 
 @linked
@@ -210,6 +214,36 @@ def _end_step(s: Server, now: float) -> None:
     s.at[ALIVE] = kept
 
 
+@linked
+def _place(points: Any, value: float) -> tuple[int, float]:
+    """Return the interval of a value, the last beyond, and how far along it is."""
+    low, high = 0, len(points) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if points[middle] <= value:
+            low = middle
+        else:
+            high = middle
+    return low, (value - points[low]) / (points[low + 1] - points[low])
+
+
+@linked
+def _table_seconds(s: Server, tokens: int, keys: float, pairs: float) -> float:
+    """Return what `StepTable.seconds` does."""
+    if tokens == 0:
+        return 0.0
+    i, x = _place(s.tokens, tokens)
+    j, y = _place(s.keys, keys)
+    _, none = _place(s.keys[:2], 0.0)
+    seconds = 0.0
+    for k in range(2):
+        row = s.decode[i + k]
+        extra = s.prefill[i + k] - row[0] - (row[1] - row[0]) * none
+        at = row[j] + (row[j + 1] - row[j]) * y + extra * pairs / (tokens * (tokens + 1.0) / 2)
+        seconds += at * (x if k else 1 - x)
+    return float(seconds)
+
+
 def run_server(s: Server) -> None:
     """Serve all requests: fill `first`, `end` and `totals`."""
     now = 0.0
@@ -227,7 +261,9 @@ def run_server(s: Server) -> None:
         if tokens == 0 and s.at[ALIVE] == before and s.at[SENT] == 0:
             now = max(now, s.arrived[s.at[HEAD]])
             continue
-        seconds = max(_step_seconds(s.step, tokens, keys, pairs), transfers)
+        tabled = len(s.tokens) > 0
+        worked = _table_seconds(s, tokens, keys, pairs) if tabled else _step_seconds(s.step, tokens, keys, pairs)
+        seconds = max(worked, transfers)
         now += seconds
         s.totals[STEPS] += 1
         s.totals[BUSY_S] += seconds

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from einsum_cascades.diagnostics import MappingError, Problem, SpecError
 from simulator.serving.requests import Requests
+from simulator.serving.steptable import StepTable
 from simulator.serving.steptime import KvPool, StepTime
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Served:
 
 
 def serve(
-    requests: Requests, step: StepTime, pool: KvPool, policy: Policy | None = None, *, python: bool = False
+    requests: Requests, step: StepTime | StepTable, pool: KvPool, policy: Policy | None = None, *, python: bool = False
 ) -> Served:
     """Return what becomes of every request on one server; `python` runs the loop uncompiled.
 
@@ -92,6 +93,8 @@ def serve(
     from simulator.serving.kernel import COUNTERS, Server, run_server  # noqa: PLC0415 - likewise
 
     policy = policy or Policy()
+    table = step if isinstance(step, StepTable) else StepTable((), (), (), ())
+    numbers = step if isinstance(step, StepTime) else StepTime(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     _check_fit(requests, pool)
     count = len(requests)
     tiers = [(t.bytes, t.write_bytes_per_s, t.read_bytes_per_s, 0.0) for t in policy.tiers]
@@ -102,11 +105,15 @@ def serve(
         **{name: np.zeros(count, np.int64) for name in _BY_REQUEST},
         first=np.zeros(count),
         end=np.zeros(count),
-        step=np.array([*step.parameters(), pool.block_bytes], float),
+        step=np.array([*numbers.parameters(), pool.block_bytes], float),
         policy=np.array([policy.token_budget, policy.most_running, pool.blocks, pool.block_tokens], np.int64),
         tiers=np.array(tiers, float).reshape(-1, 4),
         at=np.array([pool.blocks, 0, 0, 0, 0, 0], np.int64),
         totals=np.zeros(len(COUNTERS)),
+        tokens=np.array(table.tokens),
+        keys=np.array(table.keys),
+        decode=np.array(table.decode).reshape(len(table.tokens), len(table.keys)),
+        prefill=np.array(table.prefill),
     )
     (run_server if python else compiled(run_server))(server)
     return Served(requests, server.first, server.end, dict(zip(COUNTERS, server.totals.tolist(), strict=True)))

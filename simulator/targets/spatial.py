@@ -16,6 +16,7 @@ from simulator.actions import count_actions, operations_on, words_moved
 from simulator.capacity import Occupancy, occupancies
 from simulator.layout import Layout, Placed, generation
 from simulator.mapping import FusionGroup
+from simulator.targets.storage import loaded_bytes, result_bytes, room_left
 from simulator.taskgraph import Edge, Group, Program, Resource, Task, TaskGraph
 
 __all__ = ["bytes_moved", "cycles_per_point", "lower_spatial", "memory_ports"]
@@ -158,7 +159,9 @@ def _lower_group(layout: Layout, index: int, held: dict[str, Occupancy], account
             if port in used:
                 capacity = Fraction(rate) / Fraction(architecture.clock_hz)
                 resources.append(Resource(port, capacity, "fluid", "chip", "bytes"))
-    graph = TaskGraph(tuple(resources), tuple(tasks), tuple(edges), tick_s)
+    graph = TaskGraph(
+        tuple(resources), tuple(tasks), tuple(edges), tick_s, room=room_left(scope.layout, scope.held, tasks)
+    )
     return Group(graph, scope.iterations, loops)
 
 
@@ -183,6 +186,7 @@ def _compute_task(scope: _Scope, placed: Placed) -> Task:
         actions=actions,
         burst=scope.burst(placed),
         turn=scope.turn(placed),
+        holds=result_bytes(scope.layout, placed, scope.loops),
     )
 
 
@@ -211,7 +215,8 @@ def _transfers(scope: _Scope, memory: Memory) -> Iterator[_Move]:
             tensor = operand.rstrip("-")
             arrived = placed.counts.get((operand, memory.name))
             fills = arrived.fills if arrived and memory.parent is not None else 0
-            total = (reads + writes + fills) * scope.layout.design.workload.bytes_of(tensor)
+            width = scope.layout.design.workload.bytes_of(tensor)
+            total = (reads + writes + fills) * width
             every, burst, turn = _pattern(scope, placed, _moves_every(scope, placed, operand, memory.name), store)
             amount = total / Fraction(scope.iterations, every)
             verb = "store" if store else "load"
@@ -226,6 +231,7 @@ def _transfers(scope: _Scope, memory: Memory) -> Iterator[_Move]:
                 einsum=placed.einsum.name,
                 burst=burst,
                 turn=turn,
+                holds=None if store else loaded_bytes(placed, operand, memory.name, width),
             )
             yield _Move(task, placed.einsum.name, store)
 

@@ -64,6 +64,22 @@ def test_step_times_are_written_for_other_simulators(tmp_path):
     assert all(float(row["seconds"]) > 0 for row in rows)
 
 
+def test_a_table_of_step_times_serves_as_the_model_that_wrote_it(tmp_path, trace):
+    path = tmp_path / "steps.csv"
+    words = ("llama3_8b", "h100_sxm", "--trace", trace, "--format", "json")
+    by_model = json.loads(run(*words, "--steps", path).stdout)["rows"][0]
+    by_table = json.loads(run(*words, "--table", path).stdout)["rows"][0]
+    assert by_table["tpot_p50_s"] == pytest.approx(by_model["tpot_p50_s"], rel=0.05)
+    assert by_table != by_model
+
+
+def test_a_cache_may_be_given_in_tokens():
+    words = ("llama3_70b", "h100_sxm", "--rate", "1", "--requests", 20, "--format", "json")
+    assert run(*words).exit_code == 3
+    data = json.loads(run(*words, "--cache-tokens", 100_000).stdout)
+    assert data["cache_tokens"] == 100_000
+
+
 def test_slow_tiers_cost_time_and_small_pools_use_them(trace):
     words = ("llama3_8b", "h100_sxm", "--trace", trace, "--memory-share", "0.2026", "--format", "json")
     rows = [
@@ -103,3 +119,15 @@ def test_negative_lengths_of_a_trace_are_told_at_their_place(tmp_path):
     result = run("llama3_8b", "h100_sxm", "--trace", path)
     assert result.exit_code == 2
     assert "bad.csv:2:6: gen_tokens is a number of tokens from 1, found '-5'" in result.stderr
+
+
+def test_a_load_is_drawn_over_rates(tmp_path, trace):
+    path = tmp_path / "load.svg"
+    result = run("llama3_8b", "h100_sxm", "--rate", "4,8", "--requests", 50, "--seeds", 2, "--figure", path)
+    assert result.exit_code == 0, result.output
+    assert path.stat().st_size > 10_000
+    result = run("llama3_8b", "h100_sxm", "--trace", trace, "--figure", path)
+    assert result.exit_code == 2
+    assert "give --rate" in result.stderr
+    result = run("llama3_8b", "h100_sxm", "--rate", "4", "--requests", 5, "--figure", tmp_path / "load.gif")
+    assert "a .png, .svg or .pdf file" in result.stderr

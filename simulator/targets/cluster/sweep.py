@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["DEMAND_AXES", "Candidate", "best_of", "sweep_clusters"]
 
 Columns = dict[str, "np.ndarray[Any, np.dtype[np.float64]]"]
+_ROUNDING = 1e-7
 DEMAND_AXES = ("batch", "context", "prompt", "generated", "batches")
 
 
@@ -196,8 +197,8 @@ def _totals(cluster: Cluster, placement: Placement) -> tuple[Any, Any]:
 def _bound_by(one: Candidate, steady: Steady, points: int) -> Any:
     linear, attention = one.placement.pools(one.cluster)
     names = (linear.name, attention.name, f"{linear.name} to {attention.name}", f"{attention.name} to {linear.name}")
-    # The order of `bound_group`: a resource before dependences that take as long, an earlier one before a later.
-    loads = (steady.linear, steady.attention, steady.out, steady.back, steady.chain)
+    # As in `bound_group`, a resource comes before dependences that take as long, to rounding.
+    loads = (steady.linear, steady.attention, steady.out, steady.back, steady.chain * (1 - _ROUNDING))
     stacked = np.stack([np.broadcast_to(load, points) for load in loads])
     return np.array([*names, "dependences"], dtype=object)[stacked.argmax(axis=0)]
 

@@ -66,7 +66,14 @@ def _fitted(numbers: Calibration) -> Iterator[Entry]:
     for name, family in numbers.families.items():
         errors = f"mean error {family.fit_error:.1%} on them, {family.held_out_error:.1%} on those held out"
         for constant, value in family.constants.items():
-            yield Entry(f"family {name}", constant, value, "fitted", CONSTANTS[family.form][constant], f"{family.rows} rows, {errors}")
+            yield Entry(
+                f"family {name}",
+                constant,
+                value,
+                "fitted",
+                CONSTANTS[family.form][constant],
+                f"{family.rows} rows, {errors}",
+            )
 
 
 def _by_hand(numbers: Calibration) -> Iterator[Entry]:

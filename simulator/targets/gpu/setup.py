@@ -16,7 +16,13 @@ __all__ = ["FORMS", "LEVELS", "Variant", "prepare"]
 LEVELS = ("T0", "T1", "T2")
 FORMS = ("tiles", "split", "chunks")
 _RATE_OF = {"mxfp8": "fp8", "int8qk_fp16pv": "fp16", "int8qk_fp8pv": "fp8"}
-_FEED = {"hopper": "warpgroup", "blackwell": "tensor_memory", "sync_old": "serial", "triton": "serial", "cdna": "serial"}
+_FEED = {
+    "hopper": "warpgroup",
+    "blackwell": "tensor_memory",
+    "sync_old": "serial",
+    "triton": "serial",
+    "cdna": "serial",
+}
 _CACHES = {"none": (0.0, 0.0), "cache_update": (0.0, 4.0), "rope_and_cache": (2.0, 4.0)}
 
 

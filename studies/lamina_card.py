@@ -1,0 +1,189 @@
+"""The card of the Lamina study: what follows from first principles, what a price decides, what stays unexplained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from studies.study import Claim
+
+__all__ = ["H100_PRICES", "make_card"]
+
+# Dollars for an H100 hour: the lowest of public lists in 2026, their median (the GPU's own file), and the paper's.
+H100_PRICES = (1.99, 2.95, 11.06)
+
+_PAPER = "Chen et al., Lamina, arXiv 2405.01814v2"
+_PRINCIPLES = (
+    "90 % of memory usable, linear layers at 0.8 of the bandwidth or 0.65 of the rate, attention at 0.75 of the "
+    "bandwidth, one 45.7 GB/s NIC a compute device, 33 us round trip; the better of one and two batches"
+)
+
+
+def make_card(
+    table: pd.DataFrame, bandwidth: pd.DataFrame, overlap: pd.DataFrame, cuts: pd.DataFrame
+) -> tuple[Claim, ...]:
+    """Return the published figures of Lamina beside ours."""
+    return (
+        *_batches(table),
+        *_gains(table),
+        *_money(table, cuts),
+        *_overlap(overlap),
+        *_links(bandwidth),
+    )
+
+
+def _batches(table: pd.DataFrame) -> Iterator[Claim]:
+    yield Claim(
+        "requests in flight over those of H100s alone, mean of twelve cases",
+        2.39,
+        float(table.batch_ratio.mean()),
+        0.05,
+        "capacity alone: memory, weights, mean context",
+        f"{_PAPER}, section 6",
+    )
+    most = table[(table.model == "llama3_70b") & (table.trace == "Azure-Conv")].iloc[0]
+    yield Claim(
+        "requests in flight, LLaMA3-70B on Azure-Conv, 2 H100s and 4 H20s",
+        800.0,
+        float(most.batch),
+        0.06,
+        f"capacity alone; bound by {most.bound_by}, {most.linear_layers}",
+        f"{_PAPER}, section 6: 'reaches 800'",
+    )
+
+
+def _gains(table: pd.DataFrame) -> Iterator[Claim]:
+    for name, published, ours in (
+        ("smallest", 1.161, 1 + float(table.gain.min())),
+        ("largest", 1.901, 1 + float(table.gain.max())),
+    ):
+        yield Claim(
+            f"throughput over H100s alone, {name} of twelve cases",
+            published,
+            ours,
+            0.05,
+            f"{_PRINCIPLES}; what remains is not explained by the devices, and is not absorbed",
+            f"{_PAPER}, abstract",
+        )
+    for column in (c for c in table.columns if c.startswith("gain_host_")):
+        host = column.removeprefix("gain_host_").removesuffix("ms")
+        for name, published, ours in (
+            ("smallest", 1.161, 1 + float(table[column].min())),
+            ("largest", 1.901, 1 + float(table[column].max())),
+        ):
+            # Without a published figure: a constant that is solved from a figure does not reproduce it.
+            yield Claim(
+                f"throughput, {name} of twelve cases, were every step of the baseline {host} ms longer",
+                None,
+                ours,
+                0.0,
+                f"published {published:g}; the constant is sought so that both figures come out, one number for two",
+                f"{_PAPER}, abstract",
+            )
+    yield Claim(
+        "cases in which two batches by turns are not slower than one",
+        None,
+        float((table.tokens_two_batches >= table.tokens_one_batch).sum()),
+        0.0,
+        "of twelve; larger batches alone do not pay, overlap does: with one batch the gains are "
+        f"{table.tokens_one_batch.div(table.tokens_homogeneous).sub(1).min():+.0%} to "
+        f"{table.tokens_one_batch.div(table.tokens_homogeneous).sub(1).max():+.0%}",
+        "ours",
+    )
+    yield Claim(
+        "time for a token over that of H100s alone, mean of twelve cases",
+        None,
+        float(table.tpot_ratio.mean()),
+        0.0,
+        "the paper says longer, inside its objective; bars not readable",
+        f"{_PAPER}, section 6",
+        float(table.tpot_ratio.min()),
+        float(table.tpot_ratio.max()),
+    )
+
+
+def _money(table: pd.DataFrame, cuts: pd.DataFrame) -> Iterator[Claim]:
+    low, mid, high = (f"usd_gain_h100_at_{price:g}" for price in H100_PRICES)
+    for _, row in table.iterrows():
+        yield Claim(
+            f"tokens for a dollar over H100s alone, {row.model} on {row.trace}",
+            None,
+            float(row.usd_gain),
+            0.0,
+            f"an H100 hour at {H100_PRICES[-1]:g} USD as in the paper; low and high: at {H100_PRICES[0]:g} and "
+            f"{H100_PRICES[-1]:g}, an H20 hour at 4.63; even at {row.h100_usd_per_h_break_even:.2f}",
+            f"{_PAPER}, table 3; public price lists, 2026",
+            float(row[low]),
+            float(row[high]),
+        )
+    yield Claim(
+        "cases in which H20s for attention are cheaper",
+        None,
+        float((table[high] > 1).sum()),
+        0.0,
+        f"of twelve, an H100 hour at {H100_PRICES[-1]:g} USD; {int((table[mid] > 1).sum())} at {H100_PRICES[1]:g} and "
+        f"{int((table[low] > 1).sum())} at {H100_PRICES[0]:g}: the price decides the sign",
+        "ours",
+        float((table[low] > 1).sum()),
+        float((table[high] > 1).sum()),
+    )
+    yield Claim(
+        "tokens for a dollar over H100s alone, most of twelve cases",
+        12.1,
+        float(table.usd_gain.max()),
+        0.05,
+        "the first version of the paper: its devices, prices and batches are not published; ours are the second's",
+        "arXiv 2405.01814v1, abstract: 1.48 to 12.1",
+    )
+    won = cuts[cuts.best != ""].best.value_counts()
+    yield Claim(
+        "points of batch and context at which attention alone away is cheapest",
+        None,
+        float(won.get("attention core away", 0)),
+        0.0,
+        "LLaMA3-70B, decode alone, at the paper's prices; cheapest elsewhere: "
+        + ", ".join(f"{name} {count}" for name, count in won.items() if name != "attention core away"),
+        "ours",
+    )
+
+
+def _overlap(overlap: pd.DataFrame) -> Iterator[Claim]:
+    for name, published in (("llama_65b", 0.132), ("llama3_70b", 0.035)):
+        fitting = overlap[(overlap.model == name) & overlap.fits]
+        yield Claim(
+            f"time between tokens saved by starting attention with the query, {name}",
+            published,
+            float(fitting.gain.max()),
+            0.25,
+            "one batch at a time, 4096 tokens, 2 H100s and 4 H20s, best batch that fits; published: up to",
+            f"{_PAPER}, section 6",
+            float(fitting.gain.min()),
+            float(fitting.gain.max()),
+        )
+
+
+def _links(bandwidth: pd.DataFrame) -> Iterator[Claim]:
+    at = bandwidth[bandwidth.batch == 300]
+    own = at[(at.compute == 1) & (at.context == 4096)].link_bytes_per_s_needed.iloc[0] / 1e9
+    wide = at.link_bytes_per_s_needed / 1e9
+    yield Claim(
+        "GB/s that 300 requests of LLaMA3-70B need",
+        30.0,
+        float(own),
+        0.3,
+        "published: at most, devices not said; 1 H100 and 1 H20 at 4096 tokens; low and high over devices and "
+        "contexts, all NICs together",
+        f"{_PAPER}, section 4",
+        float(wide.min()),
+        float(wide.max()),
+    )
+    each = at[(at.memory == 4) & (at.context == 4096)].link_bytes_per_s_needed_per_nic.max() / 1e9
+    yield Claim(
+        "GB/s of each NIC that 300 requests need on 2 H100s and 4 H20s",
+        30.0,
+        float(each),
+        0.3,
+        "4096 tokens; in all it is twice that: the claim does not hold for the pools as a whole",
+        f"{_PAPER}, section 4",
+    )

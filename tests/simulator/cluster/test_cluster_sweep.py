@@ -1,0 +1,125 @@
+"""Many designs of clusters at a time are the designs one by one, and say why one does not work."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+
+from arch_specs.units import parse_quantity
+from einsum_cascades.diagnostics import MappingError, SpecError
+from simulator.targets.cluster.demand import Demand
+from simulator.targets.cluster.evaluate import evaluate_cluster
+from simulator.targets.cluster.placement import Placement
+from simulator.targets.cluster.sweep import Candidate, best_of, sweep_clusters
+from tests.simulator.cluster.designs import load_cluster, load_model
+
+CANDIDATES = [
+    Candidate("core", load_cluster("h100_h20"), Placement("attention core", overlap=True, batches=2)),
+    Candidate("request", load_cluster("h100_h20"), Placement("attention core", partition="request")),
+    Candidate("block", load_cluster("v6e_h20"), Placement("attention block", batches=3)),
+    Candidate("together", load_cluster("h100"), Placement("none")),
+    Candidate("phases", load_cluster("h100_h20"), Placement("phase")),
+]
+AXES = {
+    "memory.count": [2, 3, 4],
+    "memory.price": [1.0, 4.63],
+    "network.bandwidth": [5e9, 45.7e9],
+    "compute.count": [1, 2, 4, 8],
+    "batch": [1, 33, 256],
+    "context": [1000, 50_000],
+}
+FIGURES = ("tokens_per_s", "tpot_s", "usd_per_h", "usd_per_mtoken", "tokens_per_s_per_usd_h", "energy_j_per_token")
+LINK = ("link_bytes_per_s_needed", "link_bytes_per_s_needed_per_nic", "round_trip_s_allowed")
+
+
+def test_a_row_of_a_sweep_is_the_report_of_its_design():
+    demand = Demand(prompt=800, generated=400)
+    table = sweep_clusters(load_model("llama3_70b"), CANDIDATES, AXES, demand)
+    assert len(table) == len(CANDIDATES) * math.prod(len(v) for v in AXES.values())
+    rows = random.Random(7).sample(table.to_dict("records"), 120)
+    assert {row["feasible"] for row in rows} == {True, False}
+    by_name = {one.name: one for one in CANDIDATES}
+    for row in rows:
+        one = by_name[row["candidate"]]
+        cluster = one.cluster
+        for name in AXES:
+            if "." in name and any(p.name == name.split(".")[0] for p in (*cluster.pools, *cluster.links)):
+                cluster = cluster.replace(name, int(row[name]) if name.endswith("count") else row[name])
+        asked = Demand(batch=int(row["batch"]), context=row["context"], prompt=800, generated=400)
+        try:
+            report = evaluate_cluster(load_model("llama3_70b"), cluster, one.placement, asked)
+        except MappingError:
+            assert not row["feasible"]
+            assert row["why"]
+            continue
+        assert row["feasible"], row["why"]
+        for name in (*FIGURES, *LINK):
+            expected = getattr(report, name)
+            assert row[name] == pytest.approx(math.nan if expected is None else expected, rel=1e-5, nan_ok=True), name
+        assert row["batch_capacity"] == report.batch_capacity
+        loads = sorted((*report.utilization.values(), 0.0), reverse=True)
+        if loads[0] > 1.001 * loads[1]:
+            assert row["bound_by"] == report.bound_by
+
+
+def test_without_a_batch_as_many_requests_are_in_flight_as_fit():
+    table = sweep_clusters(load_model("llama3_70b"), CANDIDATES[:1], {"context": [1000, 4000, 16000]}, Demand())
+    for row in table.to_dict("records"):
+        demand = Demand(context=row["context"])
+        report = evaluate_cluster(load_model("llama3_70b"), CANDIDATES[0].cluster, CANDIDATES[0].placement, demand)
+        assert row["batch"] == row["batch_capacity"] == report.batch
+
+
+def test_a_point_that_does_not_work_is_a_row_that_says_why():
+    axes = {"compute.count": [1, 2], "memory.count": [3, 4], "batch": [64, 100_000]}
+    table = sweep_clusters(load_model("llama3_70b"), CANDIDATES[:1], axes, Demand(context=4096))
+    assert list(table.why) == [
+        *["weights do not fit on compute"] * 4,
+        "KV heads do not divide among memory",
+        "KV cache does not fit on memory",
+        "",
+        "KV cache does not fit on memory",
+    ]
+    assert table[~table.feasible].tokens_per_s.isna().all()
+
+
+def test_the_best_of_each_point_has_no_loss():
+    axes = {"batch": [8, 64], "context": [2048, 65536]}
+    table = sweep_clusters(load_model("llama3_70b"), CANDIDATES, axes, Demand(prompt=800, generated=400))
+    best = best_of(table, list(axes))
+    assert len(best) == 4
+    for row in best.to_dict("records"):
+        point = table[(table.batch == row["batch"]) & (table.context == row["context"])]
+        figures = dict(zip(point.candidate, point.tokens_per_s_per_usd_h.fillna(0), strict=True))
+        if not any(figures.values()):
+            assert row["best"] == ""
+            continue
+        assert figures[row["best"]] == max(figures.values())
+        for name, figure in figures.items():
+            assert row[f"loss_{name}"] == pytest.approx(1 - figure / max(figures.values()))
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"btch": [1]}, "did you mean 'batch'"),
+        ({"memry.count": [1]}, "did you mean 'memory'"),
+        ({"memory.cont": [1]}, "did you mean 'count'"),
+        ({"batch": [0]}, "axis batch: 0 is not a positive number"),
+        ({"batch": [1.5]}, "axis batch: 1.5 is no whole number"),
+        ({"memory.price": [-1]}, "is negative"),
+    ],
+)
+def test_an_axis_of_nothing_is_refused(axes, message):
+    with pytest.raises(SpecError, match=message):
+        sweep_clusters(load_model("llama3_8b"), CANDIDATES[:1], axes, Demand(context=4096))
+
+
+def test_a_hundred_thousand_points_are_one_table():
+    prices = np.linspace(1, 8, 200).tolist()
+    axes = {"memory.price": prices, "memory.count": [1, 2, 4, 8], "context": np.linspace(500, 60_000, 125).tolist()}
+    table = sweep_clusters(load_model("llama3_70b"), CANDIDATES[:1], axes, Demand())
+    assert len(table) == 100_000
+    assert table.feasible.all()
+    assert parse_quantity("8 USD/h", "usd_per_h") == table["memory.price"].max()

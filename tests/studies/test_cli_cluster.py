@@ -1,0 +1,148 @@
+"""`attnsim cluster`, as scripts use it."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from studies.cli import main
+
+CONTRACT = {
+    "tokens_per_s",
+    "tpot_s",
+    "batch",
+    "usd_per_mtoken",
+    "tokens_per_s_per_usd_h",
+    "link_bytes_per_s_needed",
+    "bound_by",
+    "utilization",
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ("cluster", *arguments), catch_exceptions=False)
+
+
+def test_one_design_has_the_keys_of_the_contract():
+    result = run("eval", "h100_h20", "llama3_70b", "--context", "4096", "--batch", "128", "--format", "json")
+    answer = json.loads(result.stdout)
+    assert set(answer) >= CONTRACT
+    assert answer["batch"] == 128
+    assert answer["usd_per_mtoken"] == pytest.approx(answer["usd_per_h"] / 3600 / answer["tokens_per_s"] * 1e6)
+    assert len(answer["price_sources"]) == 2
+
+
+def test_a_run_attains_what_the_bound_says_and_draws_it():
+    words = ("eval", "h100_h20", "llama3_70b", "--context", "4096", "--batch", "128", "--format", "json")
+    bound = json.loads(run(*words).stdout)
+    cycle = json.loads(run(*words, "--method", "cycle", "--timeline", "t.svg").stdout)
+    assert cycle["attained_tpot_s"] == pytest.approx(bound["tpot_s"], rel=1e-9)
+    text = Path("t.svg").read_text()
+    assert "batch 2" in text or "<svg" in text
+
+
+def test_against_a_cluster_it_says_where_they_break_even():
+    words = ("eval", "h100_h20", "llama3_70b", "--context", "8192", "--against", "h100", "--format", "json")
+    answer = json.loads(run(*words).stdout)
+    even = answer["break_even"]
+    assert even["usd_per_h_of_attention_device"] > 4.63
+    price = ("--set", f"memory.price={even['usd_per_h_of_attention_device']}")
+    at_price = json.loads(run(*words, *price).stdout)
+    assert at_price["tokens_per_s_per_usd_h"] == pytest.approx(answer["against"]["tokens_per_s_per_usd_h"], rel=1e-6)
+    for path, key, factor in (
+        ("network.bandwidth", "link_bytes_per_s_per_nic", "B/s"),
+        ("network.round_trip", "round_trip_s", "s"),
+    ):
+        changed = json.loads(run(*words, "--set", f"{path}={even[key]:.6e} {factor}").stdout)
+        ratio = changed["tokens_per_s_per_usd_h"] / answer["against"]["tokens_per_s_per_usd_h"]
+        assert ratio == pytest.approx(1, rel=1e-4)
+
+
+def test_a_sweep_is_a_table_with_a_row_for_each_design():
+    words = ("--set", "batch=2^0..2^3", "--set", "context=1024,8192", "--set", "memory.price=2 USD/h,4.63")
+    result = run("sweep", "h100_h20", "llama3_70b", "--placement", "lamina", *words, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert len(rows) == 16
+    assert CONTRACT - {"utilization"} <= set(rows[0])
+    assert [float(row["batch"]) for row in rows[::4]] == [1, 2, 4, 8]
+    assert float(rows[0]["usd_per_h"]) == pytest.approx(2 * 11.06 + 4 * 2)
+
+
+def test_the_best_candidates_of_a_sweep_are_drawn():
+    words = ("--set", "batch=1,64", "--set", "context=1024,16384", "--prompt", "1000", "--generated", "200")
+    result = run("sweep", "h100_h20", "llama3_70b", *words, "--best", "tokens_per_s", "--against", "h100",
+                 "--draw", "m.png", "--format", "json")  # fmt: skip
+    answer = json.loads(result.stdout)
+    assert answer["evaluated"] == 20
+    assert len(answer["rows"]) == 4
+    assert {"best", "loss_lamina", "loss_together on h100"} <= set(answer["rows"][0])
+    assert Path("m.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_trace_gives_the_lengths(folder: Path):
+    (folder / "trace.csv").write_text("prompt_tokens,gen_tokens\n1000,100\n3000,300\n")
+    words = ("eval", "h100_h20", "llama3_70b", "--lengths", "trace.csv", "--partition", "request", "--format", "json")
+    answer = json.loads(run(*words).stdout)
+    assert answer["context"] == pytest.approx((100 * 1050.5 + 300 * 3150.5) / 400)
+    assert answer["imbalance"] > 1
+
+
+def test_a_users_own_model_and_cluster_are_files(folder: Path):
+    (folder / "config.json").write_text(
+        json.dumps(
+            {
+                "num_hidden_layers": 2,
+                "hidden_size": 64,
+                "num_attention_heads": 4,
+                "intermediate_size": 256,
+                "vocab_size": 100,
+            }
+        )
+    )
+    answer = json.loads(
+        run("eval", "rtx4090x4", "config.json", "--context", "100", "--batch", "3", "--format", "json").stdout
+    )
+    assert answer["tokens_per_s"] > 0
+    assert answer["cut"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("eval", "h100_h21", "llama3_70b", "--context", "9"), 2, "did you mean 'h100_h20'"),
+        (("eval", "h100_h20", "llama3_7b", "--context", "9"), 2, "did you mean"),
+        (("eval", "h100_h20", "llama3_70b"), 2, "give a context"),
+        (("eval", "h100_h20", "llama3_70b", "--context", "9", "--set", "memory.cont=3"), 2, "did you mean 'count'"),
+        (
+            ("eval", "h100_h20", "llama3_70b", "--context", "9", "--set", "memory.count=3"),
+            3,
+            "do not divide|cannot be divided",
+        ),
+        (("eval", "h100", "deepseek_v3", "--context", "9", "--partition", "request"), 3, "short by"),
+        (
+            ("sweep", "h100_h20", "llama3_70b", "--context", "9", "--set", "batch=1,x"),
+            2,
+            "axis batch: 'x' is no number",
+        ),
+        (
+            ("sweep", "h100_h20", "llama3_70b", "--context", "9", "--set", "batch=1", "--best", "speed"),
+            2,
+            "no column 'speed'",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_with_an_exit_code(words, code, message):
+    result = run(*words)
+    assert result.exit_code == code
+    import re
+
+    assert re.search(message, result.stderr)
