@@ -200,6 +200,12 @@ class Cascade:
     stops: tuple[Stop, ...] = ()
     needs: tuple[Condition, ...] = ()
 
+    def _repr_html_(self) -> str:
+        from einsum_cascades.html import html_text  # noqa: PLC0415 - the printer imports this module
+        from einsum_cascades.printer import print_cascade  # noqa: PLC0415
+
+        return html_text(print_cascade(self))
+
     @property
     def summary(self) -> str:
         """The first line of `doc`."""

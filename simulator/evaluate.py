@@ -38,8 +38,8 @@ def evaluate(
     """
     charged = find_accounting(accounting) if isinstance(accounting, str) else accounting
     layout = lay_out(design)
-    program = lower_spatial(layout, charged)
     held = occupancies(layout)
+    program = lower_spatial(layout, charged, held)
     bounds = [bound_group(group) for group in program.groups]
     tick_s = Fraction(1) / Fraction(design.architecture.clock_hz)
     runs = _runs(program) if method == "cycle" else None

@@ -30,6 +30,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "search": ("studies.commands_search", "search_command", "Find the best mapping of a cascade on an architecture."),
     "serve": ("studies.commands_serve", "serve_command", "Serve requests: waiting, pace and goodput of one policy."),
     "gpu": ("studies.commands_gpu", "gpu_command", "Predict an attention kernel on a GPU."),
+    "calibrate": (
+        "studies.commands_calibrate",
+        "calibrate_command",
+        "Refit the GPU model from rows; print its ledger.",
+    ),
     "cluster": ("studies.commands_cluster", "cluster_command", "Decode on unlike pools: throughput, dollars, links."),
     "gna": ("studies.commands_gna", "gna_command", "Count the tiles of a neighborhood mask; search for better ones."),
     "regress": ("studies.commands_regress", "regress_command", "Compare every study with papers and our own past."),

@@ -8,6 +8,7 @@ from einsum_cascades.ir import Cascade, Einsum
 from einsum_cascades.ops import OPERATORS
 from einsum_cascades.rewrites.absorb import absorb
 from einsum_cascades.rewrites.defer import defer, distribute, stage
+from einsum_cascades.rewrites.extract import extract
 from einsum_cascades.rewrites.online import combine, online
 from einsum_cascades.rewrites.rule import Answer, Refusal, Rewrite, Rule
 from einsum_cascades.rewrites.scan import scan
@@ -48,7 +49,7 @@ class Trail:
 
     def tidy(self) -> None:
         """Share what is the same, and take out of loops what does not run over them."""
-        while self.repeat(share) or self.repeat(unfuse):
+        while self.repeat(share) or self.repeat(extract) or self.repeat(unfuse):
             pass
 
 

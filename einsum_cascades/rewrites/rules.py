@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from einsum_cascades.rewrites.absorb import absorb
 from einsum_cascades.rewrites.defer import defer, distribute, stage
+from einsum_cascades.rewrites.extract import extract
 from einsum_cascades.rewrites.fuse import fuse, prune
 from einsum_cascades.rewrites.online import combine, online
 from einsum_cascades.rewrites.rule import Rule
@@ -23,6 +24,7 @@ RULES: dict[str, Rule] = {
     "combine": combine,
     "share": share,
     "absorb": absorb,
+    "extract": extract,
     "fuse": fuse,
     "unfuse": unfuse,
     "prune": prune,

@@ -10,6 +10,7 @@ from einsum_cascades.equivalence.compare import compare_with_cascade
 from einsum_cascades.parser import parse, parse_file
 from einsum_cascades.rewrites.online import online
 from einsum_cascades.rewrites.rule import Refusal, Rewrite
+from einsum_cascades.rewrites.rules import RULES
 from einsum_cascades.rewrites.scan import scan
 from einsum_cascades.rewrites.search import rewrite
 from einsum_cascades.rewrites.split import split_rank
@@ -91,3 +92,11 @@ def test_a_factor_that_may_be_zero_is_not_cancelled() -> None:
     text = "cascade t\nextent K\ninput A[K]\noutput Z[]\nY[] = A[k]\nC[k] = A[k] / Y[]\nZ[] = C[k] * Y[]\n"
     for f in rewrite(parse(text)).pareto:
         assert compare_with_cascade(f.cascade, parse(text), rounds=30).equal
+
+
+def test_an_output_that_is_written_tile_by_tile_keeps_its_rank() -> None:
+    start = parse_file(HERE / "softmax_backward.cascade")
+    answer = split_rank(start, "E")
+    assert isinstance(answer, Rewrite)
+    for made in (a for rule in RULES.values() for a in rule(answer.cascade) if isinstance(a, Rewrite)):
+        assert compare_with_cascade(made.cascade, start, rounds=2).equal, (made.rule, made.where)
