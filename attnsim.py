@@ -19,6 +19,7 @@ from einsum_cascades.registry import entries, locate_any
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from arch_specs.model import Architecture
     from einsum_cascades.analysis import Analysis
@@ -33,6 +34,7 @@ __all__ = [
     "load",
     "names",
     "parse",
+    "plot",
     "run",
     "study",
     "sweep",
@@ -42,7 +44,6 @@ __all__ = [
 
 _LOADERS = {
     "cascades": "load_cascade",
-    "archs": "load_machine",
     "mappings": "load_mapping",
     "workloads": "load_workload",
     "placements": "load_placement",
@@ -58,10 +59,14 @@ def names(kind: str) -> list[str]:
 def load(name: str | Path) -> Any:
     """Return the cascade, architecture, model, ... that a name or a path means.
 
-    >>> load("fusemax").clock_hz
-    940000000.0
+    >>> load("fusemax").clock_hz, load("h100_h20").usd_per_h
+    (940000000.0, 40.64)
     """
     kind, path = locate_any(name)[0]
+    if kind == "archs":
+        from arch_specs.kinds import load_any
+
+        return load_any(path)
     return getattr(import_module("simulator.library"), _LOADERS[kind])(path)
 
 
@@ -195,6 +200,17 @@ def sweep(  # noqa: PLR0913 - the options of `attnsim sweep`
     table = pd.concat([pd.DataFrame(block) for block in Sweep(space).blocks()], ignore_index=True)
     whole = [field.name for field in space.fields if field.kind == "whole"]
     return table.astype(dict.fromkeys(whole, "Int64"))
+
+
+def plot(report: Report) -> Figure:
+    """Return the picture of a report: for how long each Einsum holds each resource, beside the latency.
+
+    >>> len(plot(evaluate("attention_1pass", "fusemax", workload="bert", M=4096)).axes)
+    1
+    """
+    from studies.plot import plot_report
+
+    return plot_report(report)
 
 
 def study(name: str) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +14,10 @@ from studies.cli import library_folders
 from studies.commands_eval import parse_assignment, parse_extent
 from studies.output import replacing
 
-__all__ = ["timeline_command"]
+if TYPE_CHECKING:
+    from simulator.timeline import Timeline
+
+__all__ = ["check_form", "timeline_command", "write_timelines"]
 
 
 @click.command("timeline")
@@ -46,14 +51,13 @@ def timeline_command(
 
     Example: attnsim timeline attention_1pass fusemax --workload bert M=4096 --mapping fusemax_arch --out arch.svg
     """
-    if out.suffix not in (".svg", ".png", ".json"):
-        raise SpecError(f"{out}: a timeline is an .svg or a .png picture, or a .json trace")
+    check_form(out)
     if iterations < 1:
         raise SpecError(f"--iterations {iterations}: at least one is drawn")
     from simulator import library
     from simulator.layout import lay_out
     from simulator.targets.spatial import lower_spatial
-    from simulator.timeline import draw_window, timeline, trace_events
+    from simulator.timeline import draw_window, timeline
     from simulator.workload import Workload
 
     search = library_folders()
@@ -71,6 +75,20 @@ def timeline_command(
         for index, group in enumerate(groups, 1):
             title = design.mapping.name + (f", group {index}" if len(groups) > 1 else "")
             lines.append(timeline(group, title, draw_window(group, iterations), barriers=barriers))
+    write_timelines(lines, out)
+
+
+def check_form(out: Path) -> None:
+    """Raise SpecError for a file that is neither a picture nor a trace."""
+    if out.suffix not in (".svg", ".png", ".json"):
+        raise SpecError(f"{out}: a timeline is an .svg or a .png picture, or a .json trace")
+
+
+def write_timelines(lines: Sequence[Timeline], out: Path) -> None:
+    """Write timelines as a picture, or as a trace with a process for each; SpecError as `check_form`."""
+    from simulator.timeline import trace_events
+
+    check_form(out)
     with replacing(out) as temporary:
         if out.suffix == ".json":
             events = [{**event, "pid": k} for k, line in enumerate(lines) for event in trace_events(line)]

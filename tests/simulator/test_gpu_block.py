@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from arch_specs.load_gpu import load_gpu
 from einsum_cascades.diagnostics import MappingError
-from simulator.targets.gpu.fit import Block, check_tile, measure_block
+from simulator.targets.gpu.block import Block, check_tile, measure_block
 
 # Tile shapes of the open kernels' dispatch rules, each on the card that it is used on.
 PUBLISHED = [

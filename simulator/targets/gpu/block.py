@@ -23,7 +23,8 @@ class Block:
 
     Forward, the Q rows stay and `stages` pairs of K and V tiles are in shared memory at a time (1.5: three tiles in a
     common ring); backward, the K and V columns stay and `stages` pairs of Q and dO tiles pass. Accumulators are fp32,
-    in the registers of `threads` threads or in tensor memory. `resident` blocks live on an SM.
+    in the registers of `threads` threads or in tensor memory; Q may stay in registers too. `resident` blocks live on an
+    SM.
     """
 
     q_rows: int
@@ -36,6 +37,7 @@ class Block:
     threads: int = 128
     accumulators: Literal["registers", "tensor"] = "registers"
     backward: bool = False
+    queries_in_registers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def measure_block(block: Block) -> Footprint:
         elements = block.kv_columns * dims + block.stages * block.q_rows * dims + scores * (1 if tensor else 2)
         sums = 2 * scores + block.kv_columns * dims
     else:
-        elements = block.q_rows * block.head_dim + block.stages * block.kv_columns * dims
+        queries = 0 if block.queries_in_registers else block.q_rows * block.head_dim
+        elements = queries + block.stages * block.kv_columns * dims
         sums = scores + block.q_rows * block.head_dim_v
     return Footprint(ceil(elements * block.bits / 8), 4 * sums if tensor else 0, 0 if tensor else 4 * sums)
 
