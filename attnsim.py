@@ -19,6 +19,7 @@ from einsum_cascades.registry import entries, locate_any
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from arch_specs.model import Architecture
     from einsum_cascades.analysis import Analysis
@@ -33,6 +34,7 @@ __all__ = [
     "load",
     "names",
     "parse",
+    "plot",
     "run",
     "study",
     "sweep",
@@ -42,7 +44,6 @@ __all__ = [
 
 _LOADERS = {
     "cascades": "load_cascade",
-    "archs": "load_machine",
     "mappings": "load_mapping",
     "workloads": "load_workload",
     "placements": "load_placement",
@@ -58,10 +59,14 @@ def names(kind: str) -> list[str]:
 def load(name: str | Path) -> Any:
     """Return the cascade, architecture, model, ... that a name or a path means.
 
-    >>> load("fusemax").clock_hz
-    940000000.0
+    >>> load("fusemax").clock_hz, load("h100_h20").usd_per_h
+    (940000000.0, 40.64)
     """
     kind, path = locate_any(name)[0]
+    if kind == "archs":
+        from arch_specs.kinds import load_any
+
+        return load_any(path)
     return getattr(import_module("simulator.library"), _LOADERS[kind])(path)
 
 
@@ -120,11 +125,13 @@ def design(
     workload: str | None = None,
     mapping: str | None = None,
     settings: dict[str, str | int] | None = None,
+    accounting: str = "clean",
     **extents: int,
 ) -> Design:
     """Return a design with every knob set: a cascade with extents on an architecture, by a mapping.
 
-    `settings` changes numbers of the machine and knobs: `{"pe2d.rows": 128, "mapping.queries": 4096}`.
+    `settings` changes numbers of the machine and knobs: `{"pe2d.rows": 128, "mapping.queries": 4096}`. Knobs that are
+    open are chosen by what `accounting` charges.
     """
     from simulator import library
     from simulator.workload import Workload
@@ -133,7 +140,7 @@ def design(
     shaped = Workload.of(_cascade(cascade), preset, **extents)
     machine = library.load_machine(arch) if isinstance(arch, str) else arch
     template = library.load_mapping(mapping) if mapping else None
-    return library.make_design(shaped, machine, template, settings)
+    return library.make_design(shaped, machine, template, settings, (), accounting)
 
 
 def evaluate(
@@ -154,7 +161,7 @@ def evaluate(
     from simulator.design import Design
     from simulator.evaluate import evaluate as evaluate_design
 
-    made = cascade if isinstance(cascade, Design) else design(cascade, arch, **options)
+    made = cascade if isinstance(cascade, Design) else design(cascade, arch, accounting=accounting, **options)
     return evaluate_design(made, accounting, method)
 
 
@@ -193,6 +200,17 @@ def sweep(  # noqa: PLR0913 - the options of `attnsim sweep`
     table = pd.concat([pd.DataFrame(block) for block in Sweep(space).blocks()], ignore_index=True)
     whole = [field.name for field in space.fields if field.kind == "whole"]
     return table.astype(dict.fromkeys(whole, "Int64"))
+
+
+def plot(report: Report) -> Figure:
+    """Return the picture of a report: for how long each Einsum holds each resource, beside the latency.
+
+    >>> len(plot(evaluate("attention_1pass", "fusemax", workload="bert", M=4096)).axes)
+    1
+    """
+    from studies.plot import plot_report
+
+    return plot_report(report)
 
 
 def study(name: str) -> Any:

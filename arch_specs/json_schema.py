@@ -13,6 +13,7 @@ import typing
 from collections.abc import Collection
 from typing import Any
 
+from arch_specs.clusters import Device, Efficiency, Link, Pool, Wire
 from arch_specs.gpu import DTYPES, GEMM_MODES, PATHS, Gpu
 from arch_specs.model import Architecture, Compute, Memory, Operation
 from arch_specs.reader import SCHEMA_VERSION
@@ -68,7 +69,41 @@ def _gpu() -> dict[str, Any]:
     return whole
 
 
-SCHEMAS: dict[str, typing.Callable[[], dict[str, Any]]] = {"spatial": _spatial, "gpu": _gpu}
+def _device() -> dict[str, Any]:
+    whole = _record(Device, without={"name", "price"}, extra={"kind": {"const": "device"}})
+    whole["required"] += ["kind", "summary", "source"]
+    return whole
+
+
+def _cluster() -> dict[str, Any]:
+    efficiency, inside = _record(Efficiency), _record(Wire)
+    link = _record(Link, without={"name", "between"})
+    link["properties"]["between"] = {"type": "array", "items": _TEXT, "minItems": 2, "maxItems": 2}
+    link["required"].append("between")
+    price = _closed({"value": _quantity("usd_per_h"), "date": _TEXT, "source": _TEXT})
+    pool = _record(Pool, without={"name", "device", "efficiency", "price", "inside"})
+    pool["properties"] |= {
+        "device": _TEXT,
+        "count": {"type": "integer", "minimum": 1},
+        "nics_per_device": {"type": "number", "exclusiveMinimum": 0},
+        "efficiency": efficiency,
+        "inside": inside,
+        "price": {**price, "required": ["value", "date", "source"]},
+    }
+    pool["required"] += ["device", "efficiency"]
+    named = {
+        name: {"type": "object", "additionalProperties": part} for name, part in (("pools", pool), ("links", link))
+    }
+    texts = dict.fromkeys(("name", "summary", "source"), _TEXT)
+    return {**_closed({"kind": {"const": "cluster"}, **texts, **named}), "required": ["kind", "pools"]}
+
+
+SCHEMAS: dict[str, typing.Callable[[], dict[str, Any]]] = {
+    "spatial": _spatial,
+    "gpu": _gpu,
+    "device": _device,
+    "cluster": _cluster,
+}
 
 
 def _record(record: type, without: Collection[str] = (), extra: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -89,8 +124,8 @@ def _of_field(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
         return _sourced(_quantity(field.metadata["unit"]))
     kept = [t for t in typing.get_args(hint) if t is not type(None)]
     plain = kept[0] if isinstance(hint, types.UnionType) and len(kept) == 1 else hint
-    if plain is int:
-        return _sourced({"type": "integer", "minimum": 1})
+    if plain in (int, float):
+        return _sourced({"type": "integer", "minimum": 1} if plain is int else {"type": "number"})
     if plain is bool:
         return {"type": "boolean"}
     if typing.get_origin(plain) is typing.Literal:

@@ -138,6 +138,7 @@ class _Slice:
         return all((u, v) in known for u in sides[0] for v in sides[1])
 
 
+@lru_cache(maxsize=4096)
 def estimate_sram(
     width_bits: float, rows_per_bank: float, *, banks: float = 1, ports: str = "1rw", node_nm: float = 45
 ) -> Sram:

@@ -10,6 +10,7 @@ from typing import Any
 from einsum_cascades.counts import compulsory_words, count_operations, count_totals
 from einsum_cascades.extents import resolve_extents
 from einsum_cascades.footprint import Crossing, Live, find_crossings, find_live, minimum_footprints
+from einsum_cascades.html import html_table
 from einsum_cascades.ir import Cascade
 from einsum_cascades.passes import PassCount, Passes, count_passes
 from einsum_cascades.polynomial import Polynomial
@@ -45,6 +46,18 @@ class Analysis:
         return tabulate(self)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        found = self.to_json()
+        passes = [
+            {"rank": r, "passes": n, "because": " → ".join(found["witness"][r])} for r, n in found["passes"].items()
+        ]
+        live = {
+            f"live words per {','.join(found['live_per'])}": found["live"],
+            "least traffic, words": found["traffic_min_words"],
+        }
+        totals = {op: n for op, n in found["totals"].items() if n != 0}
+        return html_table(passes) + html_table([live]) + html_table([totals])
 
     def value(self, expression: Polynomial) -> int | float | str:
         """Return an expression as a number, at the extents given or where it has no symbols, else as text."""

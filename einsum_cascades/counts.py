@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from einsum_cascades.domains import find_conditions, find_domains
+from einsum_cascades.domains import find_conditions, find_domains, variables_of
 from einsum_cascades.ir import Access, Call, Cascade, Condition, Einsum, Predicate, rank_of, reads, walk
 from einsum_cascades.kept import count_kept, is_static
 from einsum_cascades.ops import class_of, reduction_class, steps_of
@@ -47,9 +47,11 @@ def _count(cascade: Cascade, einsum: Einsum, domain: Domain, *, strict: bool) ->
     total: dict[str, Polynomial] = {}
     for op, per_point in map_operations(einsum).items():
         total[op] = total.get(op, Polynomial()) + points * per_point
-    if asked := [c for c in einsum.conditions if not is_static(c)]:
-        before = count_kept(cascade, variables, domain[0], [c for c in domain[1] if c not in asked])
-        for op, per_point in comparing_operations(asked).items():
+    asked = [c for c in einsum.conditions if not is_static(c)]
+    others = [c for c in domain[1] if c not in asked]
+    for condition in asked:  # a condition is asked once for each point of the variables that it names
+        before = _made(cascade, [v for v in variables if v in variables_of(condition)], (domain[0], tuple(others)))
+        for op, per_point in comparing_operations(condition).items():
             total[op] = total.get(op, Polynomial()) + before * per_point
     left = list(variables)
     for operator, gone in _stages(einsum):
@@ -68,12 +70,11 @@ def map_operations(einsum: Einsum) -> Counter[str]:
     return Counter(class_of(c.operator) for c in calls for _ in range(steps_of(c.operator, len(c.arguments))))
 
 
-def comparing_operations(conditions: Iterable[Condition]) -> Counter[str]:
-    """Return the operations of conditions that read tensors at one point, by class; each compares once."""
-    sides = [side for c in conditions for side in c.sides]
-    calls = (node for side in sides for node in walk(side) if isinstance(node, Call) and reads(node))
+def comparing_operations(condition: Condition) -> Counter[str]:
+    """Return the operations of a condition that reads tensors at one point, by class; it compares once."""
+    calls = (node for side in condition.sides for node in walk(side) if isinstance(node, Call) and reads(node))
     found = Counter(class_of(c.operator) for c in calls for _ in range(steps_of(c.operator, len(c.arguments))))
-    found["cmp"] += len(sides) // 2
+    found["cmp"] += 1
     return found
 
 

@@ -120,6 +120,11 @@ class Access:
         found = [v for i in self.indices for v in (*i.variables, *(w for a in i.lookups for w in a.variables))]
         return tuple(dict.fromkeys(found))
 
+    @property
+    def looked_up(self) -> bool:
+        """Whether some coordinate is read from a tensor."""
+        return any(index.lookups for index in self.indices)
+
 
 @dataclass(frozen=True, slots=True)
 class Number:

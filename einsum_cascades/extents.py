@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from math import prod
 
 from einsum_cascades.diagnostics import Problem, SpecError, suggest
@@ -35,7 +36,7 @@ _RELATIONS: dict[str, Callable[[float, float], bool]] = {
 
 
 def resolve_extents(cascade: Cascade, given: Mapping[str, int], *, ragged: bool = False) -> dict[str, int]:
-    """Return every declared extent, those given and those that follow from the declared products.
+    """Return every declared extent, those given and those that follow from declared products and from `needs`.
 
     `given` maps extent names to positive integers. With `ragged` a factor that does not divide is rounded up, so
     that the last tile may be partly empty. Raises SpecError with every unknown, missing, contradictory or
@@ -67,6 +68,9 @@ def resolve_extents(cascade: Cascade, given: Mapping[str, int], *, ragged: bool 
             found = _follow(extent.name, extent.factors, known, ragged=ragged)
             changed = changed or bool(found)
             known.update(found)
+        found = _follow_needs(cascade, known)
+        changed = changed or bool(found)
+        known.update(found)
     problems = []
     for extent in cascade.extents:
         if extent.factors and all(n in known for n in (extent.name, *extent.factors)):
@@ -84,6 +88,19 @@ def resolve_extents(cascade: Cascade, given: Mapping[str, int], *, ragged: bool 
     if problems:
         raise SpecError(problems)
     return {name: known[name] for name in names}
+
+
+def _follow_needs(cascade: Cascade, known: Mapping[str, int]) -> dict[str, int]:
+    """Return the extents that must equal an expression of known ones: `L` of `needs L == 3`."""
+    found = {}
+    for condition in cascade.needs:
+        left = condition.left
+        if isinstance(left, Symbol) and condition.relation == "==" and left.name not in known:
+            with suppress(KeyError):
+                value = find_number(condition.right, known)
+                if value >= 1 and value == int(value):
+                    found[left.name] = int(value)
+    return found
 
 
 def _holds(condition: Condition, extents: Mapping[str, int]) -> bool:

@@ -111,6 +111,11 @@ class Einsum:
         """Whether it gives the coordinates of the largest elements (`:: top`), along the one variable of `unread`."""
         return any(r.operator == "top" for r in self.reductions)
 
+    @property
+    def by_value(self) -> bool:
+        """Whether more than coordinates decides what is computed: conditions, lookups, or a selection."""
+        return bool(self.conditions) or self.selects or any(a.looked_up for a in self.accesses)
+
     @cached_property
     def reduction_operators(self) -> tuple[str, ...]:
         """The operators that reduce, `add` where the text names none and a variable is reduced."""
@@ -194,6 +199,12 @@ class Cascade:
     definitions: tuple[Definition, ...] = ()
     stops: tuple[Stop, ...] = ()
     needs: tuple[Condition, ...] = ()
+
+    def _repr_html_(self) -> str:
+        from einsum_cascades.html import html_text  # noqa: PLC0415 - the printer imports this module
+        from einsum_cascades.printer import print_cascade  # noqa: PLC0415
+
+        return html_text(print_cascade(self))
 
     @property
     def summary(self) -> str:

@@ -205,17 +205,21 @@ def longest_paths(graph: TaskGraph, iterations: int, *, forward: bool) -> dict[s
         if e.distance == 0 and e.instance_offset == 0 and e.source in edge and e.target in edge
         if edge[e.source] <= edge[e.target]
     ]
-    far = {name: ZERO if forward else _ends(graph, task) for name, task in fires.items()}
+    ends = {name: ZERO if forward else _ends(graph, task) for name, task in fires.items()}
+    delays = [graph.delay(e) for e in edges]
+    parts = lcm(*(d.denominator for d in (*ends.values(), *delays)))
+    arcs = [(e.source, e.target, int(d * parts)) for e, d in zip(edges, delays, strict=True)]
+    far = {name: int(end * parts) for name, end in ends.items()}
     for _ in range(len(far)):
         before = dict(far)
-        for e in edges:
+        for source, target, delay in arcs:
             if forward:
-                far[e.target] = max(far[e.target], far[e.source] + graph.delay(e))
+                far[target] = max(far[target], far[source] + delay)
             else:
-                far[e.source] = max(far[e.source], far[e.target] + graph.delay(e))
+                far[source] = max(far[source], far[target] + delay)
         if far == before:
             break
-    return far
+    return {name: Fraction(ticks, parts) for name, ticks in far.items()}
 
 
 def _ends(graph: TaskGraph, task: Task) -> Fraction:

@@ -11,7 +11,7 @@ from math import prod
 from arch_specs.model import Memory
 from einsum_cascades.diagnostics import MappingError
 from einsum_cascades.ir import rank_of
-from simulator.fusion import recurrent_variables, repeated_variables
+from simulator.fusion import recurrent_variables
 from simulator.layout import Layout, Placed
 from simulator.mapping import Buffer
 from simulator.nest import BoundLoop
@@ -36,20 +36,6 @@ def _tensor(operand: str) -> str:
     return operand.rstrip("-")
 
 
-def _touching(layout: Layout, tensor: str) -> list[tuple[Placed, frozenset[str]]]:
-    """Return the Einsums that read or write a tensor, with the rank variables that index its storage.
-
-    A later generation overwrites the one before, so an iterative rank takes no room.
-    """
-    iterative = recurrent_variables(layout.design.workload.cascade, tensor)
-    found = []
-    for placed in layout.placed.values():
-        variables = [o.variables for o in placed.operands if _tensor(o.name) == tensor]
-        if variables:
-            found.append((placed, frozenset().union(*variables) - iterative))
-    return found
-
-
 def _outside(placed: Placed, memory: str) -> list[BoundLoop]:
     """Return the temporal loops outside a memory level, those of bound 1 left out."""
     levels = placed.nest.levels[: placed.nest.position(memory)]
@@ -64,12 +50,12 @@ def live_tile(layout: Layout, memory: str, tensor: str, group: int) -> int:
     outer loops that all of them share. What is inside a loop over an iterative rank stays for the next generation, and
     a loop over a rank that the group needs again is not shared.
     """
-    touching = _touching(layout, tensor)
+    touching = layout.touching.get(tensor, [])
     members = layout.groups[group][1]
     here = [(p, v) for p, v in touching if p.einsum.name in members]
-    cascade = layout.design.workload.cascade
-    private = repeated_variables(cascade, members) if len(here) == len(touching) else None
-    return live_words(here, memory, tensor, (private, recurrent_variables(cascade, tensor)), layout.design.extents)
+    private = layout.repeated[group] if len(here) == len(touching) else None
+    recurrent = recurrent_variables(layout.design.workload.cascade, tensor)
+    return live_words(here, memory, tensor, (private, recurrent), layout.design.extents)
 
 
 def live_words(
@@ -145,7 +131,7 @@ def _occupy(layout: Layout, group: int, memory: Memory) -> Occupancy | None:
     for tensor in sorted(touched - here):
         if tensor in buffer.streamed:
             tiles = buffer.streamed[tensor].items()
-            words[tensor] = prod(min(design.tile(tile), design.extents[rank_of(v)]) for v, tile in tiles)
+            words[tensor] = prod(min(design.tile(tile), layout.design.extents[rank_of(v)]) for v, tile in tiles)
     held = {
         t: n * buffer.depth.get(t, 1) * design.workload.bytes_of(t)
         for t, n in words.items()

@@ -38,8 +38,8 @@ def evaluate(
     """
     charged = find_accounting(accounting) if isinstance(accounting, str) else accounting
     layout = lay_out(design)
-    program = lower_spatial(layout, charged)
     held = occupancies(layout)
+    program = lower_spatial(layout, charged, held)
     bounds = [bound_group(group) for group in program.groups]
     tick_s = Fraction(1) / Fraction(design.architecture.clock_hz)
     runs = _runs(program) if method == "cycle" else None
@@ -170,8 +170,10 @@ def _explain(
         if cost is not None and cost.error:
             yield f"{memory.name}: energy interpolated among static RAMs, within {cost.error:.0%} 19 times in 20"
         yield from cost.warnings if cost is not None else ()
-    if predicates := [e.name for e in layout.design.workload.cascade.extended if e.predicates]:
+    if predicates := [e.name for e in layout.design.workload.cascade.extended if e.predicates or e.conditions]:
         yield f"the array walks whole tiles: the predicates of {', '.join(predicates)} skip nothing"
+    if gathers := [e.name for e in layout.design.workload.cascade.extended if any(a.looked_up for a in e.accesses)]:
+        yield f"what {', '.join(gathers)} looks up is charged as if it lay in order"
     for index, (group, bound) in enumerate(zip(program.groups, bounds, strict=True), 1):
         loops = " x ".join(f"{variable}:{count}" for variable, count in group.loops if count > 1) or "1"
         yield (

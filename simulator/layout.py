@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass
+from functools import cached_property
 
 from arch_specs.model import Compute, Memory
 from einsum_cascades.diagnostics import MappingError, suggest
 from einsum_cascades.ir import Access, Cascade, Einsum, rank_of
 from simulator.design import Design
+from simulator.fusion import recurrent_variables, repeated_variables
 from simulator.mapping import FusionGroup, Nest
 from simulator.nest import BoundLevel, BoundLoop, BoundNest, Counts, Operand, count_accesses
 
@@ -55,6 +57,28 @@ class Layout:
     design: Design
     placed: Dict[str, Placed]
     groups: tuple[tuple[FusionGroup, tuple[str, ...]], ...]
+
+    @cached_property
+    def repeated(self) -> tuple[frozenset[str], ...]:
+        """For each fusion group, the rank variables that it goes over again."""
+        return tuple(repeated_variables(self.design.workload.cascade, names) for _, names in self.groups)
+
+    @cached_property
+    def touching(self) -> Dict[str, list[tuple[Placed, frozenset[str]]]]:
+        """For each tensor, the Einsums that read or write it, with the rank variables that index its storage.
+
+        A later generation overwrites the one before, so an iterative rank takes no room.
+        """
+        found: dict[str, list[tuple[Placed, frozenset[str]]]] = {}
+        for placed in self.placed.values():
+            own: dict[str, frozenset[str]] = {}
+            for operand in placed.operands:
+                tensor = operand.name.rstrip("-")
+                own[tensor] = own.get(tensor, frozenset()) | operand.variables
+            for tensor, variables in own.items():
+                iterative = recurrent_variables(self.design.workload.cascade, tensor)
+                found.setdefault(tensor, []).append((placed, variables - iterative))
+        return found
 
     def group_of(self, einsum: str) -> int:
         """Return the index of the fusion group that runs an Einsum."""

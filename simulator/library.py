@@ -14,6 +14,7 @@ from einsum_cascades.diagnostics import MappingError, SpecError
 from einsum_cascades.ir import Cascade
 from einsum_cascades.parser import parse_file
 from einsum_cascades.registry import entries, locate
+from simulator.accounting import Accounting
 from simulator.design import Design
 from simulator.mapping_reader import Template, read_mapping_file
 from simulator.plan import plan
@@ -122,12 +123,13 @@ def make_design(
     template: Template | None = None,
     settings: Mapping[str, str | int] | None = None,
     search: Search = (),
+    accounting: str | Accounting = "clean",
 ) -> Design:
     """Return a design; without a template the architecture's own mapping is taken.
 
     `settings` changes numbers of the machine (`pe2d.rows`, in SI or as text with a unit) and knobs of the mapping
-    (`mapping.queries`). Raises SpecError for a setting of nothing, MappingError where no mapping is known, where it is
-    for another cascade, or where nothing fits.
+    (`mapping.queries`); knobs that are open are chosen by what `accounting` charges. Raises SpecError for a setting of
+    nothing, MappingError where no mapping is known, where it is for another cascade, or where nothing fits.
     """
     knobs: dict[str, str | int] = {}
     for dotted, value in (settings or {}).items():
@@ -137,7 +139,7 @@ def make_design(
             architecture = architecture.replace(dotted, value)
     template = template or own_template(architecture, search)
     check_cascade(workload, template, search)
-    return plan(workload, architecture, template, knobs)
+    return plan(workload, architecture, template, knobs, accounting)
 
 
 def own_template(architecture: Architecture, search: Search = ()) -> Template:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from arch_specs.model import Architecture
 from einsum_cascades.diagnostics import MappingError, Problem, SpecError, suggest
 from einsum_cascades.ir import rank_of
+from simulator.accounting import Accounting, find_accounting
 from simulator.bounds import bound_group, resource_ticks
 from simulator.capacity import occupancies
 from simulator.design import Design
@@ -43,14 +44,20 @@ class Candidate:
 
 
 def plan(
-    workload: Workload, architecture: Architecture, template: Template, settings: Settings | None = None
+    workload: Workload,
+    architecture: Architecture,
+    template: Template,
+    settings: Settings | None = None,
+    accounting: str | Accounting = "clean",
 ) -> Design:
     """Return a design with every knob of a mapping file set, by `settings` or by the objectives that it minimizes.
 
-    Of candidates that are equal in every objective the first is taken. Raises SpecError for a setting of no knob,
-    MappingError when no candidate fits; its text is that of the first.
+    Latency is that of a machine whose ports are charged where `accounting` charges them. Of candidates that are equal
+    in every objective the first is taken. Raises SpecError for a setting of no knob, MappingError when no candidate
+    fits; its text is that of the first.
     """
     settings = settings or {}
+    charged = find_accounting(accounting) if isinstance(accounting, str) else accounting
     names = [knob.name for knob in template.knobs]
     if unknown := [name for name in settings if name not in names]:
         raise SpecError(Problem(f"mapping {template.name} has no knob '{n}'", hint=suggest(n, names)) for n in unknown)
@@ -70,7 +77,7 @@ def plan(
     feasible = 0
     for candidate, design in designs:
         try:
-            score = _score(lay_out(design), objectives, best[0] if best else None)
+            score = _score(lay_out(design), objectives, charged, best[0] if best else None)
         except MappingError as error:
             first_error = first_error or error
             continue
@@ -172,7 +179,7 @@ def _keep_resident(binding: Binding, memory: str, tensors: tuple[str, ...]) -> B
 
 
 def _score(
-    layout: Layout, objectives: tuple[str, ...], best: tuple[Fraction, ...] | None
+    layout: Layout, objectives: tuple[str, ...], accounting: Accounting, best: tuple[Fraction, ...] | None
 ) -> tuple[Fraction, ...] | None:
     """Return the objectives of a layout, in order; None when they cannot be below `best`.
 
@@ -180,7 +187,8 @@ def _score(
     Raises MappingError when the design does not fit.
     """
     held = occupancies(layout)
-    program = lower_spatial(layout)
+    # Without ports, accounting changes energies alone, which nobody asks for here.
+    program = lower_spatial(layout, accounting if accounting.ports else None, held)
     moved = {
         name: sum(bytes_moved(layout, held, outermost=name == "traffic_bytes").values(), Fraction(0))
         for name in objectives

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from arch_specs.model import Architecture
+from einsum_cascades.html import html_table, html_text
 from simulator.accounting import Accounting
 
 if TYPE_CHECKING:
@@ -145,6 +146,17 @@ class Report:
         return "\n".join((*lines, *(f"  {text}" for text in self.explain)))
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        figures = {
+            "latency": _si(self.latency_s, "s"),
+            "ceiling": _si(self.ceiling_s, "s"),
+            "energy": None if self.energy_j is None else _si(self.energy_j, "J"),
+            "traffic": _si(self.traffic_bytes, "B"),
+            "bound by": self.bound_by,
+            **{f"{name} used": f"{share:.1%}" for name, share in self.utilization.items()},
+        }
+        return html_text(self.title) + html_table([figures]) + html_text("\n".join(self.explain))
 
 
 def _si(value: float, unit: str) -> str:

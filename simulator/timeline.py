@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -71,28 +71,45 @@ def timeline(
 
 
 def timeline_of(ready: Group, title: str, window: tuple[int, int]) -> Timeline:
-    """Return what a fusion group that has its order does in a window of iterations; as `timeline`."""
+    """Return what a fusion group that has its order does in a window of iterations; as `timeline`.
+
+    Where several instances live, a task is called by its instance too: `QK 1`.
+    """
     around = (max(0, window[0] - _BESIDE), window[1] + _BESIDE)
     run = run_group(ready, window=around)
     bound = bound_group(ready)
-    on_cycle = set(bound.cycle) if bound.rec_mii > bound.res_mii else set()
+    # The instances of a unit fill its resources together; each goes around its own cycle.
+    together = ready.graph.instances.resident if ready.graph.instances else 1
+    on_cycle = set(bound.cycle) if bound.rec_mii > together * bound.res_mii else set()
+    critical = bound.bound_by if on_cycle else bound.resource
     on_cycle |= {t.name for t in ready.graph.tasks if not on_cycle and bound.resource in t.occupancy}
     return Timeline(
         title,
         tuple(r.name for r in ready.graph.resources),
-        tuple(_bars(ready.graph, run.window, on_cycle)),
-        bound.bound_by,
+        tuple(_bars(ready.graph, _by_instance(ready.graph, run.window), on_cycle)),
+        critical,
         run.interval or run.makespan / max(1, ready.iterations),
         ready.graph.tick_s,
         window,
     )
 
 
+def _by_instance(graph: TaskGraph, firings: Sequence[Firing]) -> list[Firing]:
+    """Return firings whose tasks are told apart by instance, where there are several; the engine writes `QK#1`."""
+    if graph.instances is None or graph.instances.count == 1:
+        return list(firings)
+    found = []
+    for f in firings:
+        name, _, inner = f.task.partition("#")
+        found.append(replace(f, task=f"{name} {inner or f.instance % graph.instances.resident}"))
+    return found
+
+
 def _bars(graph: TaskGraph, firings: Sequence[Firing], critical: set[str]) -> Iterator[Bar]:
     """Yield the bars of firings; a server is the first that is free, a flow has a lane for its task."""
     free: dict[str, list[Fraction]] = {}
     for firing in sorted(firings, key=lambda f: (f.start, f.task)):
-        task = graph.task.get(firing.task) or graph.task[firing.task.split("#")[0]]
+        task = graph.task.get(firing.task) or graph.task[firing.task.rsplit(" ", 1)[0]]
         for name, amount in task.occupancy.items():
             fluid = graph.resource[name].discipline == "fluid"
             end = firing.end if fluid else firing.start + amount
@@ -108,7 +125,7 @@ def _bars(graph: TaskGraph, firings: Sequence[Firing], critical: set[str]) -> It
                 firing.start,
                 end,
                 firing.end,
-                firing.task in critical,
+                task.name in critical,
             )
 
 

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from simulator.targets.cluster.demand import Demand
     from simulator.targets.cluster.placement import Placement
     from simulator.targets.cluster.sweep import Candidate
+    from simulator.taskgraph import Program
 
 __all__ = ["cluster_command"]
 
+_ATTENTION = "Attention by the GPU's decode kernel where that is calibrated (kernel), or by the roofline everywhere."
 _POWER = re.compile(r"([0-9]{1,9})(?:\^|\*\*)([0-9]{1,3})")
 _AXIS = (
     "An axis: batch, context, prompt, generated, batches, or a number of the cluster such as memory.count; "
@@ -62,6 +64,7 @@ def _demand_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--overlap/--no-overlap", default=None, help="Attention starts when the query is there.")
 @click.option("--set", "settings", multiple=True, metavar="POOL.FIELD=VALUE", help="memory.count=8, memory.price=2.0.")
 @click.option("--method", type=click.Choice(["bound", "cycle"]), default="bound", help="At the bound, or run it.")
+@click.option("--attention", type=click.Choice(["kernel", "roofline"]), default="kernel", help=_ATTENTION)
 @click.option("--against", metavar="CLUSTER", help="A cluster with everything on one pool: where the two break even.")
 @click.option("--timeline", type=click.Path(dir_okay=False, path_type=Path), help="Draw pools and link there (.svg).")
 @_demand_options
@@ -72,21 +75,22 @@ def eval_command(cluster: str, model: str, output: Output, **options: Any) -> No
     Example: attnsim cluster eval h100_h20 llama3_70b --prompt 1155 --generated 211 --against h100
     """
     from simulator import library
-    from simulator.targets.cluster.evaluate import evaluate_cluster
+    from simulator.targets.cluster.evaluate import evaluate_cluster, make_program
 
     search = library_folders()
     machine = _settle(library.load_cluster(cluster, search), options["settings"])
     shape = library.load_model(model, search)
     placement = _placement(machine, options)
-    demand = _demand(options)
+    demand = replace(_demand(options), attention=options["attention"])
     baseline = None
     if options["against"]:
-        other = library.load_cluster(options["against"], search)
-        baseline = evaluate_cluster(shape, other, library.load_placement("together", search), demand)
+        other, together = library.load_cluster(options["against"], search), library.load_placement("together", search)
+        baseline = evaluate_cluster(shape, other, together, demand)
     method = cast(Literal["bound", "cycle"], options["method"])
-    report = evaluate_cluster(shape, machine, placement, demand, method, baseline)
+    report = evaluate_cluster(shape, machine, placement, demand, method=method, baseline=baseline)
     if options["timeline"]:
-        _draw_timeline(options["timeline"], shape, machine, placement, demand)
+        program = make_program(shape, machine, placement, demand)
+        _draw_timeline(options["timeline"], program, f"{shape.name} on {machine.name}")
     answer = report.to_json()
     if baseline is not None:
         answer["against"] = baseline.to_json()
@@ -213,14 +217,13 @@ def _values(name: str, text: str, candidates: list[Candidate]) -> list[float]:
     return [float(value) for value in expand(text, read, name)]
 
 
-def _draw_timeline(path: Path, model: Any, cluster: Cluster, placement: Placement, demand: Demand) -> None:
-    from simulator.targets.cluster.evaluate import make_program
+def _draw_timeline(path: Path, program: Program, title: str) -> None:
     from simulator.timeline import draw_window, timeline_of
     from studies.draw_cluster import draw_decode
 
     _check_picture(path)
-    group = make_program(model, cluster, placement, demand).groups[0]
-    line = timeline_of(group, f"{model.name} on {cluster.name}", draw_window(group, 3))
+    group = program.groups[0]
+    line = timeline_of(group, title, draw_window(group, 3))
     with replacing(path) as temporary:
         draw_decode([line]).savefig(temporary, format=path.suffix[1:], dpi=160)
 

@@ -83,7 +83,7 @@ def eval_command(
     machine = library.load_machine(arch, search)
     template = library.load_mapping(mapping, search) if mapping else None
     changes = dict(parse_assignment(word, "pe2d.rows=128") for word in settings)
-    design = library.make_design(shaped, machine, template, changes, search)
+    design = library.make_design(shaped, machine, template, changes, search, accounting)
     how = cast(Literal["bound", "cycle"], method)
     report = evaluate(design, accounting, how)
     answer = report.to_json()

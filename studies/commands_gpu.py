@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arch_specs.units import parse_quantity
+from einsum_cascades.diagnostics import MappingError, SpecError, read_source
 from einsum_cascades.diagnostics import Problem as Finding
-from einsum_cascades.diagnostics import SpecError, read_source
 from studies.cli import library_folders
 from studies.commands_gpu_timeline import timeline_command
 from studies.output import Output, emit, output_options
 
 if TYPE_CHECKING:
+    from arch_specs.gpu import Gpu
     from simulator.targets.gpu.predict import Prediction
     from simulator.targets.gpu.problem import Problem
 
@@ -24,6 +25,7 @@ __all__ = ["gpu_command", "read_lengths"]
 _PASSES = ["fwd", "bwd", "fwdbwd", "decode"]
 _TIMING = "State of clocks: burst, cudagraph, sustained, sustained_1s, locked:1.755GHz."
 _LEVEL = "What is known: T0 the data sheet, T1 a GEMM and a copy too, T2 attention rows too."
+_METHOD = "cycle: run the tasks of a forward pass one by one too, at the rated clock (seconds to a minute)."
 _SET = "Change a number of the GPU: dram_bandwidth='4.8 TB/s'."
 
 
@@ -60,6 +62,7 @@ gpu_command.add_command(timeline_command)
 @click.option("--calibration", "calibration", default="shipped", show_default=True, metavar="shipped|none|FILE")
 @click.option("--level", type=click.Choice(["T0", "T1", "T2"]), default="T2", show_default=True, help=_LEVEL)
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help=_SET)
+@click.option("--method", type=click.Choice(["model", "cycle"]), default="model", show_default=True, help=_METHOD)
 @output_options
 def attention_command(output: Output, **options: Any) -> None:
     """Predict one attention call on a GPU."""
@@ -73,8 +76,23 @@ def attention_command(output: Output, **options: Any) -> None:
             raise SpecError(f"--set {change}: write FIELD=VALUE")
         gpu = gpu.replace(field, value)
     calibration = None if options["calibration"] == "none" else options["calibration"]
-    made = predict(_problem(options), options["kernel"], gpu, calibration, options["level"])
-    emit(_answer(made), output, rows=_rows(made))
+    problem = _problem(options)
+    made = predict(problem, options["kernel"], gpu, calibration, options["level"])
+    cycle = _run(made.kernel, gpu, problem) if options["method"] == "cycle" else {}
+    emit(_answer(made) | cycle, output, rows=_rows(made) + [{"key": k, "value": v} for k, v in cycle.items()])
+
+
+def _run(kernel: str, gpu: Gpu, problem: Problem) -> dict[str, float]:
+    """Return the seconds of a forward pass by the engine; MappingError for another pass."""
+    from dataclasses import asdict
+
+    from simulator.targets.gpu.kernel import load_kernel
+    from simulator.targets.gpu.structure import run_in_engine
+
+    if problem.pass_ != "fwd":
+        raise MappingError(f"--method cycle runs forward passes, not {problem.pass_}")
+    run = run_in_engine(load_kernel(kernel, library_folders()), gpu, problem)
+    return {f"cycle_{name}": seconds for name, seconds in asdict(run).items()}
 
 
 def _problem(options: dict[str, Any]) -> Problem:

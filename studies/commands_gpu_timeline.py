@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["timeline_command"]
 
-_SHARING = "How instances share a pipe: one at a time (greedy), evenly (fair), or both below each other."
+_SHARING = "Pipes that serve one instance at a time (greedy), are shared evenly (fair), or both."
 
 
 @click.command("timeline")
@@ -55,7 +55,7 @@ def timeline_command(
     from simulator.targets.gpu.kernel import load_kernel
     from simulator.targets.gpu.problem import Problem
     from simulator.targets.gpu.structure import lower_kernel
-    from simulator.timeline import draw_window, timeline_as_given
+    from simulator.timeline import draw_window, timeline_of
     from studies.commands_timeline import write_timelines
 
     if steps < 1:
@@ -76,8 +76,8 @@ def timeline_command(
     for name in ("greedy", "fair") if sharing == "both" else (sharing,):
         program = lower_kernel(load_kernel(kernel, library_folders()), gpu, problem, sharing=name)
         group = _one_sm(program.groups[0])
-        title = f"{kernel} on {gpu.name}, {'one at a time' if name == 'greedy' else 'evenly shared pipes'}"
-        lines.append(timeline_as_given(group, title, draw_window(group, steps)))
+        title = f"{kernel} on {gpu.name}, {'one at a time' if name == 'greedy' else 'in step'}"
+        lines.append(timeline_of(group, title, draw_window(group, steps)))
     write_timelines(lines, out)
 
 

@@ -39,8 +39,30 @@ def list_command(kind: str | None, output: Output) -> None:
         {**({} if kind else {"kind": name}), "name": e.name, "summary": e.summary, "path": _usable_path(e)}
         for name, e in found
     ]
+    if kind == "cascades":
+        known = [_known(e.path) for _, e in found]
+        told = [{**row, **more} for row, more in zip(data, known, strict=True)]
+        emit(told, output, [_short(row, more) for row, more in zip(data, known, strict=True)])
+        return
     shown = [{**row, "path": display_path(e.path)} for row, (_, e) in zip(data, found, strict=True)]
     emit(data, output, shown)
+
+
+def _known(path: Path) -> dict[str, Any]:
+    """Return what is known of a cascade beside its text; of a user's own nothing is."""
+    from studies.catalogue import find_mechanism
+
+    found = find_mechanism(path)
+    if found is None:
+        return {"family": None, "from": None, "passes": {}, "claims": []}
+    return {"family": found.family, "from": found.source, "passes": dict(found.passes), "claims": list(found.claims)}
+
+
+def _short(row: dict[str, str], known: dict[str, Any]) -> dict[str, Any]:
+    """Return one line of the table; the path is left to the other formats."""
+    passes = " ".join(f"{rank}:{count}" for rank, count in known["passes"].items())
+    told = {"family": known["family"], "from": known["from"], "passes": passes}
+    return {"name": row["name"], **told, "summary": row["summary"], "claim": "; ".join(known["claims"])}
 
 
 @click.command("check")

@@ -156,8 +156,9 @@ def _compare(result: SearchResult, shipped: Sequence[Entry], folders: Any) -> It
     for entry in shipped:
         try:
             template = library.load_mapping(entry.path, folders)
-            made = library.make_design(design.workload, design.architecture, template)
-            report = evaluate(made, result.report.accounting)
+            accounting = result.report.accounting
+            made = library.make_design(design.workload, design.architecture, template, accounting=accounting)
+            report = evaluate(made, accounting)
         except (MappingError, SpecError):
             continue
         row = {"mapping": entry.name, "latency_s": report.latency_s, "energy_j": report.energy_j}

@@ -14,21 +14,32 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from arch_specs.load_gpu import load_gpu
 from simulator.engine import run_group
+from simulator.targets.gpu.kernel import load_kernel
+from simulator.targets.gpu.lower import Launch, lower_attention
 from simulator.targets.gpu.pipelines import PIPES, Phases, Sharing, Structure, step_graph
+from simulator.targets.gpu.problem import Problem
+from simulator.targets.gpu.structure import structure_of
 from simulator.taskgraph import Group, InstanceClass, Instances
 from studies.gpu_data import find_data, load_rows
 from studies.gpu_overlap_steps import ACCOUNTS, combine_pipes, measured_steps, read_steps, score_accounts
 from studies.study import Claim, Result, Say, Study
 from studies.style import COLOURS, new_figure
 
-__all__ = ["STUDY", "needed_exponent", "run_structures"]
+__all__ = ["STUDY", "measure_fill", "needed_exponent", "run_structures"]
 
 _KINDS = ["structure", "card", "dtype", "head_dim", "head_dim_v", "causal"]
 _NAMES = {"in_order": "FA2: warps in order", "ping_pong": "FA3: ping-pong", "two_tiles": "FA4 and cuDNN: two tiles"}
 _ROWS = "measured calls above 0.3 ms, each with its source"
 _FA3 = "Shah et al., FlashAttention-3 (arXiv 2407.08608), section 3.1: 570 to 620-640 TFLOP/s"
 _STEPS = 96
+_FILLED = (
+    *(("fa2", "a100_sxm_80", d) for d in (64, 128)),
+    *(("fa3", "h100_sxm", d) for d in (64, 128)),
+    *(("fa4", "b200", d) for d in (64, 128)),
+)
+_TILES, _SHORT_LONG = 8, (8, 32)
 
 
 def run_structures(rows: pd.DataFrame) -> pd.DataFrame:
@@ -70,6 +81,32 @@ def needed_exponent(row: pd.DataFrame, step: float) -> float | None:
     return low
 
 
+def measure_fill() -> pd.DataFrame:
+    """Return what a query tile costs beside its steps: filling and draining its pipeline, by the engine on one SM.
+
+    Tiles of few and of many steps are run one after another; `fill` is what is left of their time at no step, in
+    clocks, `fill_steps` the same in steps. The SM has its share of the L2 bandwidth.
+    """
+    found = []
+    for kernel, card, head_dim in _FILLED:
+        whole = load_gpu(card)
+        gpu = whole.replace("l2_bandwidth", whole.l2_bytes_per_s / whole.sm_count).replace("sm_count", 1)
+        form = structure_of(load_kernel(kernel), gpu, Problem(head_dim=head_dim, q_len=4096, kv_len=4096))
+        stages = 1 if form.structure == "in_order" else 2
+        for sharing, name in (("greedy", "one at a time"), ("fair", "in step")):
+            launch = Launch(form.structure, form.groups, form.blocks, stages, "static", sharing)  # type: ignore[arg-type]
+            few, many = (
+                float(run_group(lower_attention(gpu, form.shape, launch, {n: _TILES * form.blocks}).groups[0]).makespan)
+                / _TILES
+                for n in _SHORT_LONG
+            )
+            step = (many - few) / (_SHORT_LONG[1] - _SHORT_LONG[0])
+            fill = few - _SHORT_LONG[0] * step
+            row = {"kernel": kernel, "card": card, "head_dim": head_dim, "sharing": name, "step": step}
+            found.append(row | {"fill": fill, "fill_steps": fill / step})
+    return pd.DataFrame(found)
+
+
 def _draw(kinds: pd.DataFrame, scores: pd.DataFrame) -> Figure:
     """Return steps over their busiest pipe against the sum of the pipes over it: measured, and by the engine."""
     figure, axes = new_figure(3, "A KV step over its busiest pipe: measured, and as the engine runs the structure")
@@ -100,7 +137,7 @@ def _draw(kinds: pd.DataFrame, scores: pd.DataFrame) -> Figure:
     return figure
 
 
-def _claims(scores: pd.DataFrame, kinds: pd.DataFrame) -> Iterator[Claim]:
+def _claims(scores: pd.DataFrame, kinds: pd.DataFrame, fill: pd.DataFrame) -> Iterator[Claim]:
     for structure, kernels in _NAMES.items():
         table = scores[scores["structure"] == structure].set_index("account")
         if table.empty:
@@ -117,6 +154,16 @@ def _claims(scores: pd.DataFrame, kinds: pd.DataFrame) -> Iterator[Claim]:
                 f"with p fitted ({fitted['constant']:.2f}): {fitted['mape']:.1%}",
                 _ROWS,
             )
+    yield Claim(
+        "fill and drain of a query tile, in steps, median",
+        None,
+        float(fill["fill_steps"].median()),
+        0.0,
+        "engine, one SM, loads at its share of the L2 bandwidth; without block start, latencies and epilogue",
+        "calibrations of tile models fit two to three steps",
+        float(fill["fill_steps"].min()),
+        float(fill["fill_steps"].max()),
+    )
     hopper = kinds[(kinds["card"] == "h100_sxm") & (kinds["structure"] == "ping_pong") & (kinds["head_dim"] == 128)]
     hopper = hopper[(hopper["dtype"] != "fp8") & ~hopper["causal"]]
     if not hopper.empty:
@@ -137,8 +184,9 @@ def _analyze(say: Say) -> Result:
     say(f"gpu_overlap: {len(rows)} calls of {rows['card'].nunique()} cards, {len(ACCOUNTS)} accounts of overlap")
     scores = score_accounts(rows)
     kinds = run_structures(rows)
-    tables = {"gpu_overlap_scores": scores, "gpu_overlap_steps": kinds}
-    return Result(tables, {"gpu_overlap": _draw(kinds, scores)}, tuple(_claims(scores, kinds)))
+    fill = measure_fill()
+    tables = {"gpu_overlap_scores": scores, "gpu_overlap_steps": kinds, "gpu_overlap_fill": fill}
+    return Result(tables, {"gpu_overlap": _draw(kinds, scores)}, tuple(_claims(scores, kinds, fill)))
 
 
 STUDY = Study(

@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from arch_specs.clusters import Device, Efficiency, Link, Pool, Wire
 from arch_specs.gpu import Gpu
 from arch_specs.model import Architecture, Compute, Memory, Operation
 from arch_specs.schema import key_of
@@ -42,14 +43,24 @@ _RECORDS: tuple[tuple[str, type, frozenset[str]], ...] = (
     ("A part of `kind: compute`", Compute, frozenset({"name", "ops"})),
     ("An operation of a compute part, under `ops`", Operation, frozenset({"name"})),
     ("A graphics processor (`kind: gpu`)", Gpu, frozenset({"sources", "uncertain"})),
+    ("Any other device of a pool (`kind: device`)", Device, frozenset({"name", "price"})),
+    ("A pool of a cluster (`kind: cluster`), under `pools`", Pool, frozenset({"name"})),
+    ("What operators of a pool reach, under `efficiency`", Efficiency, frozenset()),
+    ("The connection inside a pool, under `inside`", Wire, frozenset()),
+    ("A link between two pools, under `links`", Link, frozenset({"name"})),
 )
 
+_HOLDS = {"device": "the name of a device or a GPU", "price": "a price, its date and its source"}
 _EXAMPLES = {
     "expands": "`{mac: 6}`",
     "mma_flop_per_clk": "`{bf16: {async: 4096 FLOP/clk, sync: 2580 FLOP/clk}}`",
     "gemm_ceiling": "`{sustained: 0.8}`",
     "parent": "`DRAM`",
     "mapping": "`fusemax_binding`",
+    "device": "`h100_sxm`",
+    "price": '`{value: 4.63 USD/h, date: 2025-04, source: "..."}`',
+    "between": "`[compute, memory]`",
+    "inside": "`{round_trip: 15 us, bandwidth: 357 GB/s}`",
 }
 
 
@@ -81,6 +92,8 @@ def _about(record: type) -> list[str]:
 def _row(field: dataclasses.Field[Any], record: type) -> str:
     hint = typing.get_type_hints(record)[field.name]
     unit = field.metadata.get("unit")
+    if field.name in _HOLDS:
+        return f"| `{key_of(field)}` | {_HOLDS[field.name]} | {_default(field)} | {_EXAMPLES[field.name]} |"
     holds, example = (KINDS[unit].noun, f"`{KINDS[unit].example}`") if unit else _plain(hint)
     example = _EXAMPLES.get(field.name, example)
     return f"| `{key_of(field)}` | {holds} | {_default(field)} | {example} |"
@@ -95,6 +108,8 @@ def _plain(hint: Any) -> tuple[str, str]:
         return "one of " + ", ".join(f"`{name}`" for name in names), f"`{names[0]}`"
     if wanted is int:
         return "a whole number", "`256`"
+    if wanted is float:
+        return "a number", "`0.8`"
     if wanted is str:
         return "text", ""
     if wanted == tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simulator.library import load_placement
+from simulator.library import load_cluster, load_placement
 from simulator.targets.cluster.closed import steady_state
 from simulator.targets.cluster.demand import Demand
 from simulator.targets.cluster.evaluate import evaluate_cluster, make_program
@@ -23,7 +23,8 @@ from simulator.targets.cluster.times import SCALARS, numbers_of
 from simulator.timeline import draw_window, timeline_of
 from studies.draw_cluster import draw_bandwidth, draw_cost, draw_cut_map, draw_decode
 from studies.lamina_card import H100_PRICES, make_card
-from studies.lamina_data import CORE, FIRST, TOGETHER, TWO, Case, alone, cases, pair, paper_model
+from studies.lamina_data import BLOCK, CORE, FIRST, TOGETHER, TWO, Case, alone, cases, pair, paper_model
+from studies.lamina_efficiency import Share, efficiency_rows
 from studies.study import Result, Say, Study
 
 __all__ = ["STUDY", "bandwidth_rows", "case_rows", "overlap_rows"]
@@ -38,6 +39,7 @@ def case_rows() -> Iterator[dict[str, Any]]:
         base = evaluate_cluster(model, alone(case.homogeneous), TOGETHER, demand)
         apart = pair(case.compute, case.memory)
         one, two = (evaluate_cluster(model, apart, placement, demand) for placement in (CORE, TWO))
+        block = evaluate_cluster(model, apart, BLOCK, demand)
         best = max(one, two, key=lambda report: report.tokens_per_s)
         assert base.usd_per_h is not None and best.usd_per_h is not None
         gain = best.tokens_per_s / base.tokens_per_s
@@ -54,6 +56,7 @@ def case_rows() -> Iterator[dict[str, Any]]:
             "tokens_homogeneous": base.tokens_per_s,
             "tokens_one_batch": one.tokens_per_s,
             "tokens_two_batches": two.tokens_per_s,
+            "tokens_block": block.tokens_per_s,
             "gain": gain - 1,
             "tpot_ratio": best.tpot_s / base.tpot_s,
             "bound_by": best.bound_by,
@@ -165,6 +168,7 @@ def _analyze(say: Say) -> Result:
     fine = pd.DataFrame(bandwidth_rows([*range(5, 305, 5)], [*(2.0 ** np.linspace(9, 14, 41))]))
     cuts = _cut_map()
     costs = pd.DataFrame(cost_rows())
+    linear = pd.DataFrame(efficiency_rows(_shipped()))
     say("lamina: figures")
     panels = {f"{a} H100 + {b} H20": rows for (a, b), rows in fine.groupby(["compute", "memory"])}
     figures = {
@@ -179,8 +183,15 @@ def _analyze(say: Say) -> Result:
         "lamina_overlap": overlap,
         "lamina_cuts": cuts,
         "lamina_cost": costs,
+        "lamina_linear_layers": linear,
     }
-    return Result(tables, figures, make_card(table, published, overlap, cuts))
+    return Result(tables, figures, make_card(table, published, overlap, cuts, linear))
+
+
+def _shipped() -> Share:
+    """Return the shares of rated figures that the presets have for linear layers."""
+    own = load_cluster("h100_h20").pool("compute").efficiency
+    return Share(own.linear_bandwidth, own.linear_compute, own.sharpness or float("inf"))
 
 
 def _timelines() -> list[Any]:

@@ -13,12 +13,13 @@ from simulator.targets.cluster.demand import Demand
 from simulator.targets.cluster.placement import Placement
 from simulator.transformer import Model
 
-__all__ = ["CORE", "FIRST", "TOGETHER", "TWO", "Case", "alone", "cases", "pair", "paper_model"]
+__all__ = ["BLOCK", "CORE", "FIRST", "TOGETHER", "TWO", "Case", "alone", "cases", "pair", "paper_model"]
 
 TOGETHER = Placement("none")
 CORE = Placement("attention core")
 FIRST = Placement("attention core", overlap=True)
 TWO = Placement("attention core", batches=2)
+BLOCK = Placement("attention block", batches=2)
 # First principles: shares of rated figures that large operators reach, and the plain maximum of a roofline's two times.
 PLAIN = Efficiency(0.8, 0.65, 0.75, 0.65)
 # The paper's table 3, where it differs from the data sheets in the last digit.

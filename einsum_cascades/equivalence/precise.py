@@ -56,6 +56,11 @@ def _root(x: Any) -> Any:
     return _MP.sqrt(x) if x >= 0 else _MP.nan
 
 
+def _mod(x: Any, y: Any) -> Any:
+    divisor = y if y != 0 else _MP.mpf(1)
+    return x - divisor * _MP.floor(x / divisor)
+
+
 def _one(values: Array) -> Array:
     return np.full(values.shape, _MP.mpf(1), dtype=object)
 
@@ -92,6 +97,8 @@ _OPERATORS: Mapping[str, Callable[..., Array]] = {
     "softplus": _each(lambda x: _MP.log(1 + _MP.exp(x))),
     "sign": _each(_MP.sign),
     "recip": lambda a: _div(_one(a), a),
+    "floor": _each(_MP.floor),
+    "mod": lambda a, b: np.asarray(np.frompyfunc(_mod, 2, 1)(a, b), dtype=object),
     "pow": lambda a, b: np.asarray(np.frompyfunc(lambda x, y: x**y, 2, 1)(a, b), dtype=object),
 }
 _REDUCE: Mapping[str, np.ufunc] = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
@@ -104,10 +111,15 @@ def _reduce(operator: str, values: Array, axes: tuple[int, ...]) -> Array:
     return total
 
 
-PRECISE = Arithmetic(_lift, _OPERATORS, _reduce, lambda a, b: bool(np.array_equal(a, b)), lambda a: a)
+def _number(values: Array) -> Array:
+    """Return values as float64: what is equal but for the last of many digits compares as equal."""
+    array = np.asarray(values, dtype=object)
+    return np.vectorize(float, otypes=[np.float64])(array) if array.size else np.zeros(array.shape)
+
+
+PRECISE = Arithmetic(_lift, _OPERATORS, _reduce, lambda a, b: bool(np.array_equal(a, b)), _number)
 
 
 def to_floats(values: Array) -> Array:
     """Return the magnitudes of numbers of many digits as float64."""
-    array = np.asarray(values, dtype=object)
-    return np.vectorize(lambda x: float(abs(x)), otypes=[np.float64])(array) if array.size else np.zeros(array.shape)
+    return np.abs(_number(values))

@@ -11,8 +11,8 @@ from dataclasses import replace
 from itertools import combinations
 
 from einsum_cascades.ir import Access, Call, Cascade, Einsum, Expr
-from einsum_cascades.rewrites.edit import fresh, plain, rebuild, substitute_expr, times
-from einsum_cascades.rewrites.rule import Answer, Rewrite
+from einsum_cascades.rewrites.edit import fresh, plain, substitute_expr, times
+from einsum_cascades.rewrites.rule import Answer, Rewrite, attempt
 
 __all__ = ["absorb"]
 
@@ -33,7 +33,8 @@ def _open(cascade: Cascade, outer: Einsum, access: Access) -> tuple[Access, ...]
         return None
     inner = cascade.einsum(access.tensor)
     for einsum in (outer, inner):
-        if einsum.reduction_operators != ("add",) or einsum.predicates or einsum.name in cascade.generations:
+        guarded = einsum.predicates or einsum.conditions or einsum.name in cascade.generations
+        if einsum.reduction_operators != ("add",) or guarded:
             return None
     if any(i.single is None or i.offset for a in (inner.output, access) for i in a.indices):
         return None
@@ -77,4 +78,4 @@ def _orders(cascade: Cascade, outer: Einsum, access: Access, factors: Sequence[A
             continue
         out = [x for e in cascade.einsums for x in ((made, changed) if e is outer else (e,))]
         because = "* is associative and commutative and distributes over +"
-        yield Rewrite("absorb", outer.name, rebuild(cascade, out), because, {name: access.tensor})
+        yield attempt(Rewrite("absorb", outer.name, cascade, because, {name: access.tensor}), out)

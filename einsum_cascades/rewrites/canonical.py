@@ -45,18 +45,25 @@ def _einsum(einsum: Einsum, colours: dict[str, str], whole: frozenset[str]) -> s
     if len(einsum.reduction_operators) == 1:
         reductions = [(einsum.reduction_operators[0], (), None)]
     predicates = sorted(print_predicate(p) for p in einsum.predicates)
+    predicates += sorted(
+        f"{_expr(c.left, colours, whole)} {c.relation} {_expr(c.right, colours, whole)}" for c in einsum.conditions
+    )
     return f"{einsum.init} {left} = {_expr(einsum.expr, colours, whole)} {reductions} {predicates}"
 
 
 def _access(access: Access, colours: dict[str, str], whole: frozenset[str]) -> str:
-    indices = [_index(i) for i in access.indices]
+    indices = [_index(i, colours, whole) for i in access.indices]
     if access.tensor not in whole:
         indices.sort()
     return f"{colours[access.tensor]}[{','.join(indices)}]"
 
 
-def _index(index: Affine) -> str:
-    return "+".join(sorted(f"{t.coefficient}*{'*'.join(t.extents)}*{t.variable}" for t in index.terms))
+def _index(index: Affine, colours: dict[str, str], whole: frozenset[str]) -> str:
+    parts = []
+    for t in index.terms:
+        looked = "" if t.lookup is None else _access(t.lookup, colours, whole)
+        parts.append(f"{t.coefficient}*{'*'.join(t.extents)}*{t.variable}{looked}")
+    return "+".join(sorted(parts))
 
 
 def _expr(expr: Expr, colours: dict[str, str], whole: frozenset[str]) -> str:

@@ -53,7 +53,7 @@ def _factors(cascade: Cascade, einsum: Einsum, expr: Expr, is_frame: IsFrame, *,
 
 def _product(cascade: Cascade, einsum: Einsum, access: Access, is_frame: IsFrame) -> Expr | None:
     """Return the product that a pointwise tensor with a late value is; None for any other tensor."""
-    body = None if is_frame(access) else inline(cascade, access, einsum.predicates)
+    body = None if is_frame(access) else inline(cascade, access, einsum)
     if not isinstance(body, Call) or body.operator not in ("mul", "div"):
         return None
     return body if _holds(_open(cascade, einsum, body, is_frame), is_frame) else None
@@ -65,7 +65,7 @@ def _open(cascade: Cascade, einsum: Einsum, expr: Expr, is_frame: IsFrame) -> Ex
         case Access():
             if is_frame(expr):
                 return expr
-            body = inline(cascade, expr, einsum.predicates)
+            body = inline(cascade, expr, einsum)
             if body is None:
                 return expr
             opened = _open(cascade, einsum, body, is_frame)

@@ -14,9 +14,9 @@ from dataclasses import replace
 
 from einsum_cascades.ir import Access, Call, Cascade, Einsum, Expr, Number, Symbol, rank_of, reads, walk
 from einsum_cascades.ops import OPERATORS
-from einsum_cascades.rewrites.edit import fresh, inline, plain, rebuild
+from einsum_cascades.rewrites.edit import flat, fresh, guarded_variables, inline, plain, variables_of
 from einsum_cascades.rewrites.facts import is_free, is_positive
-from einsum_cascades.rewrites.rule import Answer, Refusal, Rewrite
+from einsum_cascades.rewrites.rule import Answer, Refusal, Rewrite, attempt
 from einsum_cascades.rewrites.terms import Product, Setting, expand, setting_of, to_expr
 
 __all__ = ["defer", "distribute", "stage"]
@@ -78,25 +78,27 @@ def _staged(cascade: Cascade, einsum: Einsum, term: Product, at: Setting) -> Ite
     streamed = Product(
         over=tuple(f for f in term.over if not at.free(f)), under=tuple(f for f in term.under if not at.free(f))
     )
-    if not streamed.over or _unused(streamed, replace(einsum, predicates=())) == einsum.reduced:
+    if not streamed.over or _unused(streamed, einsum) == einsum.reduced:
         return
     expr = to_expr(streamed)
     inside = dict.fromkeys(v for node in walk(expr) if isinstance(node, Access) for v in node.variables)
-    inside |= dict.fromkeys(v for p in einsum.predicates for side in (p.left, p.right) for v in side.variables)
+    inside |= dict.fromkeys(sorted(guarded_variables(einsum)))
     order = [v for v in (*(str(i.single) for i in einsum.output.indices), *inside) if v in inside]
     kept = tuple(plain(v) for v in dict.fromkeys(order) if v not in at.variables)
-    made = Einsum(Access(fresh(cascade, f"S{einsum.name}"), kept), expr, (), einsum.predicates)
+    made = Einsum(
+        Access(fresh(cascade, f"S{einsum.name}"), kept), expr, (), einsum.predicates, conditions=einsum.conditions
+    )
     rest = Product(
         term.coefficient,
         (made.output, *(f for f in term.over if at.free(f))),
         tuple(f for f in term.under if at.free(f)),
     )
-    new = replace(einsum, expr=to_expr(rest), reductions=(), predicates=())
+    new = replace(einsum, expr=to_expr(rest), reductions=(), predicates=(), conditions=())
     if set(new.variables) != set(einsum.variables) - set(at.variables):
         return
     out = [x for e in cascade.einsums for x in ((made, new) if e is einsum else (e,))]
     law = "* distributes over +, and + is associative"
-    yield Rewrite("stage", einsum.name, rebuild(cascade, out), law, {made.name: einsum.name})
+    yield attempt(Rewrite("stage", einsum.name, cascade, law, {made.name: einsum.name}), out)
 
 
 def _reduces(cascade: Cascade, einsum: Einsum) -> bool:
@@ -119,7 +121,7 @@ def _emit(cascade: Cascade, einsum: Einsum, terms: list[Product], rule: str) -> 
         late = known
         total: Expr | None = None
         absent = _unused(streamed, einsum)
-        if absent and einsum.predicates:
+        if absent and (einsum.predicates or einsum.conditions):
             yield Refusal(rule, einsum.name, "a constant is summed over points that predicates choose")
             return
         if absent:
@@ -141,8 +143,8 @@ def _emit(cascade: Cascade, einsum: Einsum, terms: list[Product], rule: str) -> 
         if rule == "defer"
         else "* distributes over +, terms that do not change are taken out"
     )
-    result = rebuild(cascade, out)
-    yield Rewrite(rule, einsum.name, result, law, {e.name: einsum.name for e in made}, rule == "defer")
+    origins = {e.name: einsum.name for e in made}
+    yield attempt(Rewrite(rule, einsum.name, cascade, law, origins, rule == "defer"), out)
 
 
 def _separate(terms: list[Product], at: Setting) -> Sums:
@@ -163,12 +165,11 @@ def _separate(terms: list[Product], at: Setting) -> Sums:
 def _sum_of(cascade: Cascade, einsum: Einsum, streamed: Product, taken: list[str]) -> Einsum:
     """Return the sum of a streamed part, over no more ranks than it has."""
     expr = to_expr(streamed)
-    inside = {v for node in walk(expr) if isinstance(node, Access) for v in node.variables}
-    inside |= {v for p in einsum.predicates for side in (p.left, p.right) for v in side.variables}
-    kept = tuple(i for i in einsum.output.indices if i.single in inside)
+    inside = variables_of(expr) | guarded_variables(einsum)
+    kept = tuple(i for i in flat(einsum.output) if i.single in inside)
     name = fresh(cascade, f"S{einsum.name}", taken)
     named = tuple(replace(r, span=None) for r in einsum.reductions)
-    return Einsum(Access(name, kept), expr, named, einsum.predicates)
+    return Einsum(Access(name, kept), expr, named, einsum.predicates, conditions=einsum.conditions)
 
 
 def _unused(streamed: Product, einsum: Einsum) -> tuple[str, ...]:
@@ -215,7 +216,7 @@ def _pull(cascade: Cascade, einsum: Einsum) -> Iterator[Answer]:
     where = cascade.einsums.index(einsum)
     out = [*cascade.einsums[:where], most, new, *cascade.einsums[where + 1 :]]
     law = f"a monotone map commutes with {einsum.reduction_operators[0]}"
-    yield Rewrite("defer", einsum.name, rebuild(cascade, out), law, {name: einsum.name})
+    yield attempt(Rewrite("defer", einsum.name, cascade, law, {name: einsum.name}), out)
 
 
 Wrap = Callable[[Expr], Expr]
@@ -227,7 +228,7 @@ def _peel(expr: Expr, at: Setting) -> tuple[Expr, list[Wrap]]:
     A pointwise tensor is opened where that finds such a map.
     """
     if isinstance(expr, Access):
-        body = inline(at.cascade, expr, at.einsum.predicates)
+        body = inline(at.cascade, expr, at.einsum)
         inner, wraps = _peel(body, at) if body is not None and not at.free(body) else (expr, [])
         return (inner, wraps) if wraps else (expr, [])
     found = _outermost(expr, at)

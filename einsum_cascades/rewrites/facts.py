@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from einsum_cascades.ir import Access, Call, Cascade, Expr, Number, Symbol, rank_of, walk
+from einsum_cascades.ir import Access, Call, Cascade, Expr, Number, Symbol, rank_of, walk, walk_accesses
 
 __all__ = ["find_finished", "is_free", "is_late", "is_positive", "positive_tensors"]
 
@@ -48,7 +48,7 @@ def is_late(expr: Expr, variables: Iterable[str], finished: Mapping[str, frozens
     if not is_free(expr, names):
         return False
     ranks = {rank_of(v) for v in names}
-    accesses = (node for node in walk(expr) if isinstance(node, Access))
+    accesses = walk_accesses(expr)
     return any(ranks & finished[a.tensor] or ranks & {i.last for i in a.indices} for a in accesses)
 
 

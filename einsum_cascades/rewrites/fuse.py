@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from einsum_cascades.ir import Access, Call, Cascade, Einsum, Expr
-from einsum_cascades.rewrites.edit import consumers, inline, is_pointwise, rebuild
-from einsum_cascades.rewrites.rule import Answer, Rewrite
+from einsum_cascades.ir import Access, Call, Cascade, Einsum, Expr, walk
+from einsum_cascades.rewrites.edit import alive, consumers, inline, is_pointwise
+from einsum_cascades.rewrites.rule import Answer, Rewrite, attempt
 
 __all__ = ["fuse", "prune"]
 
@@ -26,7 +26,7 @@ def fuse(cascade: Cascade) -> Iterator[Answer]:
             out = [changed.get(e) or e for e in cascade.einsums if e is not einsum]
             because = "it is made point by point"
             origins = dict.fromkeys((e.name for e in changed), einsum.name)
-            yield Rewrite("fuse", einsum.name, rebuild(cascade, out), because, origins)
+            yield attempt(Rewrite("fuse", einsum.name, cascade, because, origins), out)
 
 
 def _with(cascade: Cascade, reader: Einsum, tensor: str) -> Einsum | None:
@@ -35,21 +35,22 @@ def _with(cascade: Cascade, reader: Einsum, tensor: str) -> Einsum | None:
     def change(expr: Expr) -> Expr | None:
         match expr:
             case Access(name) if name == tensor:
-                return inline(cascade, expr, reader.predicates)
+                return inline(cascade, expr, reader)
             case Call(operator, arguments):
                 parts = [change(a) for a in arguments]
                 known = tuple(p for p in parts if p is not None)
                 return Call(operator, known) if len(known) == len(parts) else None
         return expr
 
-    expr = change(reader.expr)
+    hidden = [a for a in reader.accesses if a.tensor == tensor and a not in list(walk(reader.expr))]
+    expr = change(reader.expr) if not hidden else None
     made = replace(reader, expr=expr) if expr is not None else None
     return made if made is not None and set(made.variables) == set(reader.variables) else None
 
 
 def prune(cascade: Cascade) -> Iterator[Answer]:
     """Yield the cascade without the Einsums that no output needs, if there are any."""
-    made = rebuild(cascade, cascade.einsums)
-    left = [e.name for e in cascade.extended if e.name not in {x.name for x in made.extended}]
+    needed = {e.name for e in alive(cascade.einsums, (t.name for t in cascade.outputs))}
+    left = [e.name for e in cascade.extended if e.name not in needed]
     if left:
-        yield Rewrite("prune", ", ".join(left), made, "no output needs it")
+        yield attempt(Rewrite("prune", ", ".join(left), cascade, "no output needs it"), cascade.einsums)

@@ -9,6 +9,8 @@ from math import prod
 
 from einsum_cascades.analysis import Analysis, analyze
 from einsum_cascades.chains import magnitude
+from einsum_cascades.diagnostics import SpecError
+from einsum_cascades.equality import draw_extents
 from einsum_cascades.extents import resolve_extents
 from einsum_cascades.ir import Cascade
 from einsum_cascades.polynomial import Polynomial
@@ -78,6 +80,8 @@ class Objectives:
 def sample_extents(cascade: Cascade, given: Mapping[str, int] | None = None) -> dict[str, int]:
     """Return extents at which cascades of one origin are compared: those given, 64 elsewhere.
 
+    Where that does not meet what the text says of them, they are small ones that do.
+
     An inner extent that is not given is the largest power of two of which the square is in the whole.
 
     >>> from einsum_cascades.parser import parse
@@ -94,11 +98,17 @@ def sample_extents(cascade: Cascade, given: Mapping[str, int] | None = None) -> 
     for extent in split:
         for inner in extent.factors[1:]:
             known.setdefault(inner, 1 << ((known.get(extent.name, _WHOLE).bit_length() - 1) // 2))
-    return resolve_extents(cascade, known, ragged=True)
+    try:
+        return resolve_extents(cascade, known, ragged=True)
+    except SpecError:
+        if given:
+            raise
+        return draw_extents(cascade, 0)
 
 
 def measure(cascade: Cascade, original: Cascade, extents: Mapping[str, int] | None, stable: bool) -> Objectives:
     """Return the objectives of a cascade rewritten from an original."""
     parts = {f for e in original.extents if len(e.factors) > 1 for f in e.factors}
     ranks = tuple(e.name for e in original.extents if e.name not in parts)
-    return Objectives(analyze(cascade), sample_extents(cascade, extents), ranks, stable)
+    shared = sample_extents(original, extents)
+    return Objectives(analyze(cascade), sample_extents(cascade, {**shared, **(extents or {})}), ranks, stable)

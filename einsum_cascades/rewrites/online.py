@@ -18,9 +18,9 @@ from einsum_cascades.build import build
 from einsum_cascades.ir import Access, Affine, Call, Cascade, Einsum, Expr, Number, rank_of, walk
 from einsum_cascades.ops import OPERATORS
 from einsum_cascades.rewrites.coupling import Coupling, Factor, find_coupling, late_parts
-from einsum_cascades.rewrites.edit import fresh, is_pointwise, map_accesses, plain, rebuild
+from einsum_cascades.rewrites.edit import fresh, guards_over, is_pointwise, map_accesses, plain
 from einsum_cascades.rewrites.facts import is_free, is_positive
-from einsum_cascades.rewrites.rule import Answer, Chosen, Refusal, Rewrite, anywhere
+from einsum_cascades.rewrites.rule import Answer, Chosen, Refusal, Rewrite, anywhere, attempt
 from einsum_cascades.rewrites.scan import at_tile, finish, last_of, local_part, tile_variables
 from einsum_cascades.rewrites.separable import Inseparable, find_correction
 from einsum_cascades.rewrites.share import normal_text
@@ -92,7 +92,8 @@ def _local(cascade: Cascade, tile: str) -> Frames:
     parts: dict[str, tuple[Einsum, Access]] = {}
     made: list[Einsum] = []
     for einsum in cascade.extended:
-        if tile in tile_variables(cascade, einsum) and _way(einsum.reduction_operators[0]):
+        simple = all(i.single is not None for i in einsum.output.indices)
+        if simple and tile in tile_variables(cascade, einsum) and _way(einsum.reduction_operators[0]):
             local, new = local_part(cascade, einsum, tile)
             made += new
             parts[einsum.name] = einsum, local
@@ -146,9 +147,10 @@ def _correct(
     made = [*builder.new, *more]
     frame_of = {e.name: e for e in frames.made}
     out = [x for e in cascade.einsums for x in (made if e is einsum else (_from_tiles(e, frame_of, frames),))]
-    final = rebuild(cascade, out if finished is _summarise else finish(cascade, out, einsum, result))
+    final = out if finished is _summarise else finish(cascade, out, einsum, result)
     origins = {e.name: einsum.name for e in made}
-    return Rewrite(rule, einsum.name, final, "the correction depends on late values alone and is at most one", origins)
+    because = "the correction depends on late values alone and is at most one"
+    return attempt(Rewrite(rule, einsum.name, cascade, because, origins), final)
 
 
 def _from_tiles(einsum: Einsum, locals_: Mapping[str, Einsum], frames: Frames) -> Einsum:
@@ -157,7 +159,7 @@ def _from_tiles(einsum: Einsum, locals_: Mapping[str, Einsum], frames: Frames) -
         if einsum.expr == local.expr and einsum.name != name and frames.is_frame(einsum.output):
             (operator,) = einsum.reduction_operators
             reductions = tuple(replace(r, variables=()) for r in einsum.reductions if r.operator == operator)
-            return Einsum(einsum.output, local.output, reductions)
+            return Einsum(einsum.output, local.output, reductions)  # its guards are those of its parts
     return einsum
 
 
@@ -237,19 +239,16 @@ class _Builder:
     def make(self, stem: str, indices: tuple[Affine, ...], expr: Expr, like: Einsum | None) -> Access:
         """Return an access to an Einsum with this expression, made if there is none."""
         variables = {str(i.single) for i in indices}
-        predicates = (
-            ()
-            if like is None
-            else tuple(p for p in like.predicates if {*p.left.variables, *p.right.variables} <= variables)
-        )
+        predicates, conditions = guards_over(like, variables) if like is not None else ((), ())
         text = normal_text(expr)
         for other in (*self.cascade.extended, *self.new):
-            same = {str(i.single) for i in other.output.indices} == variables and other.predicates == predicates
+            same = {str(i.single) for i in other.output.indices} == variables
+            same = same and other.predicates == predicates and other.conditions == conditions
             same = same and not other.reduced and all(i.offset == 0 for i in other.output.indices)
             if same and normal_text(other.expr) == text:
                 return other.output
         name = fresh(self.cascade, stem, [e.name for e in self.new])
-        made = Einsum(Access(name, indices), expr, (), predicates)
+        made = Einsum(Access(name, indices), expr, (), predicates, conditions=conditions)
         self.new.append(made)
         return made.output
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from einsum_cascades.ir import Cascade, Einsum
+from einsum_cascades.diagnostics import SpecError
+from einsum_cascades.ir import Cascade, Einsum, Extent
+from einsum_cascades.rewrites.edit import rebuild
 
-__all__ = ["Answer", "Chosen", "Refusal", "Rewrite", "Rule", "anywhere"]
+__all__ = ["Answer", "Chosen", "Refusal", "Rewrite", "Rule", "anywhere", "attempt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,16 @@ class Refusal:
 
 
 Answer = Rewrite | Refusal
+
+
+def attempt(rewrite: Rewrite, einsums: Iterable[Einsum], extents: Iterable[Extent] | None = None) -> Answer:
+    """Return a rewrite, of which `cascade` is the one before, with these Einsums; refused where they are not legal."""
+    try:
+        return replace(rewrite, cascade=rebuild(rewrite.cascade, einsums, extents))
+    except SpecError as why:
+        return Refusal(rewrite.rule, rewrite.where, f"the result is no cascade: {why.problems[0].message}")
+
+
 Chosen = Callable[[Einsum], bool]
 Rule = Callable[[Cascade], Iterator[Answer]]
 

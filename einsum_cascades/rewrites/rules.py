@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from einsum_cascades.rewrites.absorb import absorb
 from einsum_cascades.rewrites.defer import defer, distribute, stage
+from einsum_cascades.rewrites.extract import extract
 from einsum_cascades.rewrites.fuse import fuse, prune
 from einsum_cascades.rewrites.online import combine, online
+from einsum_cascades.rewrites.recentre import recentre
 from einsum_cascades.rewrites.rule import Rule
 from einsum_cascades.rewrites.scan import scan
 from einsum_cascades.rewrites.share import share, unfuse
@@ -21,8 +23,10 @@ RULES: dict[str, Rule] = {
     "scan": scan,
     "online": online,
     "combine": combine,
+    "recentre": recentre,
     "share": share,
     "absorb": absorb,
+    "extract": extract,
     "fuse": fuse,
     "unfuse": unfuse,
     "prune": prune,

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from einsum_cascades.ir import Access, Affine, Call, Cascade, Einsum, Expr, Number, Reduction, Term, rank_of
 from einsum_cascades.ops import OPERATORS
-from einsum_cascades.rewrites.edit import fresh, map_accesses, plain, rebuild
-from einsum_cascades.rewrites.rule import Answer, Chosen, Refusal, Rewrite, anywhere
+from einsum_cascades.rewrites.edit import flat, fresh, is_read_as_written, plain, redirect
+from einsum_cascades.rewrites.rule import Answer, Chosen, Refusal, Rewrite, anywhere, attempt
 from einsum_cascades.rewrites.split import inner_of
 
 __all__ = ["at_tile", "finish", "last_of", "local_part", "scan", "tile_variables"]
@@ -31,13 +31,14 @@ def scan(cascade: Cascade, chosen: Chosen = anywhere) -> Iterator[Answer]:
 
 def tile_variables(cascade: Cascade, einsum: Einsum) -> Iterator[str]:
     """Yield the variables over tiles that an Einsum reduces, with one operator and no recurrence."""
-    if len(einsum.reduction_operators) == 1 and einsum.name not in cascade.generations and not einsum.init:
+    able = len(einsum.reduction_operators) == 1 and einsum.name not in cascade.generations and not einsum.init
+    if able and is_read_as_written(cascade, einsum):
         for variable in einsum.reduced:
             if inner_of(cascade, rank_of(variable)) is not None:
                 yield variable
 
 
-def _scanned(cascade: Cascade, einsum: Einsum, tile: str) -> Rewrite:
+def _scanned(cascade: Cascade, einsum: Einsum, tile: str) -> Answer:
     (operator,) = einsum.reduction_operators
     identity = OPERATORS[operator].identity
     assert identity is not None
@@ -51,9 +52,10 @@ def _scanned(cascade: Cascade, einsum: Einsum, tile: str) -> Rewrite:
         Einsum(then, Call(operator, (now, local))),
     ]
     out = [x for e in cascade.einsums for x in (new if e is einsum else (e,))]
-    result = rebuild(cascade, finish(cascade, out, einsum, Access(running, at(last_of(tile)))))
+    made_of = finish(cascade, out, einsum, Access(running, at(last_of(tile))))
     origins = {running: einsum.name, **({local.tensor: einsum.name} if made else {})}
-    return Rewrite("scan", einsum.name, result, f"{operator} is associative, {_text(identity)} its identity", origins)
+    because = f"{operator} is associative, {_text(identity)} its identity"
+    return attempt(Rewrite("scan", einsum.name, cascade, because, origins), made_of)
 
 
 def _text(value: float) -> str:
@@ -70,7 +72,7 @@ def at_tile(einsum: Einsum, tile: str) -> Callable[[Affine], tuple[Affine, ...]]
     access = next((a for a in einsum.accesses if tile in a.variables), None)
     order = list(access.variables) if access is not None else []
     after = set(order[order.index(tile) + 1 :]) if tile in order else set()
-    indices = list(einsum.output.indices)
+    indices = list(flat(einsum.output))
     place = next((n for n, index in enumerate(indices) if index.single in after), len(indices))
 
     def at(index: Affine) -> tuple[Affine, ...]:
@@ -87,12 +89,13 @@ def local_part(cascade: Cascade, einsum: Einsum, tile: str, expr: Expr | None = 
     body = einsum.expr if expr is None else expr
     rest = [v for v in einsum.reduced if v != tile]
     at = at_tile(einsum, tile)
-    if not rest and isinstance(body, Access) and not einsum.predicates:
+    if not rest and isinstance(body, Access) and not einsum.predicates and not einsum.conditions:
         return body, []
     (operator,) = einsum.reduction_operators
     reductions = (Reduction(operator),) if rest and operator != "add" else ()
     name = fresh(cascade, f"L{einsum.name}")
-    made = Einsum(Access(name, at(plain(tile))), body, reductions, einsum.predicates)
+    output = Access(name, at(plain(tile)))
+    made = Einsum(output, body, reductions, einsum.predicates, conditions=einsum.conditions)
     for other in cascade.extended:
         if replace(other, output=made.output) == made and other.output.indices == made.output.indices:
             return other.output, []
@@ -101,15 +104,15 @@ def local_part(cascade: Cascade, einsum: Einsum, tile: str, expr: Expr | None = 
 
 def finish(cascade: Cascade, einsums: Iterable[Einsum], old: Einsum, new: Access) -> list[Einsum]:
     """Return Einsums that read `new` where they read the tensor of `old`; an output is still written, as its copy."""
-    order = [str(i.single) for i in old.output.indices]
 
-    def change(access: Access) -> Expr:
+    def change(access: Access) -> Access:
         if access.tensor != old.name:
             return access
-        at = dict(zip(order, access.indices, strict=True))
+        pairs = zip(old.output.indices, access.indices, strict=True)
+        at = {str(written.single): index for written, index in pairs if written.single is not None}
         return Access(new.tensor, tuple(at.get(str(i.single), i) if i.single else i for i in new.indices))
 
-    out = [replace(e, expr=map_accesses(e.expr, change)) for e in einsums]
+    out = [redirect(e, change) for e in einsums]
     if cascade.tensor(old.name).role == "output":
         out.append(Einsum(old.output, new))
     return out

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from einsum_cascades.ir import Access, Affine, Call, Cascade, Einsum, Expr, Symbol, reads, walk
+from einsum_cascades.ir import Access, Affine, Call, Cascade, Einsum, Expr, reads, walk
 from einsum_cascades.ops import OPERATORS
-from einsum_cascades.rewrites.edit import fresh, map_accesses, plain, rebuild
-from einsum_cascades.rewrites.rule import Answer, Rewrite
+from einsum_cascades.rewrites.edit import fresh, guards_over, plain, redirect, variables_of
+from einsum_cascades.rewrites.rule import Answer, Rewrite, attempt
 
-__all__ = ["normal_text", "share", "unfuse", "unfused"]
+__all__ = ["normal_text", "share", "unfuse"]
 
 
 def share(cascade: Cascade) -> Iterator[Answer]:
@@ -18,7 +18,11 @@ def share(cascade: Cascade) -> Iterator[Answer]:
     outputs = {t.name for t in cascade.outputs}
     seen: dict[str, Einsum] = {}
     for einsum in cascade.extended:
-        if einsum.name in cascade.generations or any(i.single is None or i.offset for i in einsum.output.indices):
+        if (
+            einsum.name in cascade.generations
+            or einsum.selects
+            or any(i.single is None or i.offset for i in einsum.output.indices)
+        ):
             continue
         first = seen.setdefault(_key(einsum), einsum)
         if first is einsum:
@@ -26,14 +30,15 @@ def share(cascade: Cascade) -> Iterator[Answer]:
         keep, drop = (einsum, first) if einsum.name in outputs else (first, einsum)
         if drop.name in outputs:
             continue
-        made = rebuild(cascade, [_redirect(e, drop, keep) for e in cascade.einsums if e is not drop])
-        yield Rewrite("share", drop.name, made, f"{keep.name} is the same", {keep.name: drop.name})
+        made = [_redirect(e, drop, keep) for e in cascade.einsums if e is not drop]
+        yield attempt(Rewrite("share", drop.name, cascade, f"{keep.name} is the same", {keep.name: drop.name}), made)
 
 
 def _key(einsum: Einsum) -> str:
     """Return what two Einsums that compute the same have in common, the order of their ranks aside."""
     ranks = sorted(str(i.single) for i in einsum.output.indices)
     predicates = sorted(repr((p.left, p.relation, p.right)) for p in einsum.predicates)
+    predicates += sorted(repr((c.left, c.relation, c.right)) for c in einsum.conditions)
     several = len(einsum.reductions) > 1
     reductions = [(op, r.variables) for op, r in zip(einsum.reduction_operators, einsum.reductions, strict=False)]
     reductions = reductions if several else [(op, ()) for op in einsum.reduction_operators]
@@ -43,7 +48,8 @@ def _key(einsum: Einsum) -> str:
 def normal_text(expr: Expr) -> str:
     """Return a text that expressions share which differ in the order of commuting operands alone.
 
-    >>> normal_text(Call("add", (Symbol("a"), Symbol("b")))) == normal_text(Call("add", (Symbol("b"), Symbol("a"))))
+    >>> one, two = Access("A", ()), Access("B", ())
+    >>> normal_text(Call("add", (one, two))) == normal_text(Call("add", (two, one)))
     True
     """
     match expr:
@@ -70,12 +76,12 @@ def _redirect(einsum: Einsum, old: Einsum, new: Einsum) -> Einsum:
     at = [str(i.single) for i in old.output.indices]
     order = [at.index(str(i.single)) for i in new.output.indices]
 
-    def change(access: Access) -> Expr:
+    def change(access: Access) -> Access:
         if access.tensor != old.name:
             return access
         return Access(new.name, tuple(access.indices[i] for i in order))
 
-    return replace(einsum, expr=map_accesses(einsum.expr, change))
+    return redirect(einsum, change)
 
 
 def unfuse(cascade: Cascade) -> Iterator[Answer]:
@@ -84,40 +90,27 @@ def unfuse(cascade: Cascade) -> Iterator[Answer]:
     The part is then computed once for all coordinates of what it lacks.
     """
     for einsum in cascade.extended:
-        part = _invariant(einsum)
+        part = _invariant(einsum) if not einsum.selects else None
         if part is None:
             continue
         name = fresh(cascade, f"U{einsum.name}")
-        variables = _variables(part)
+        variables = variables_of(part)
         order = [v for v in _order(einsum) if v in variables]
-        predicates = tuple(p for p in einsum.predicates if {*p.left.variables, *p.right.variables} <= variables)
-        made = Einsum(Access(name, tuple(plain(v) for v in order)), part, predicates=predicates)
+        predicates, conditions = guards_over(einsum, variables)
+        output = Access(name, tuple(plain(v) for v in order))
+        made = Einsum(output, part, predicates=predicates, conditions=conditions)
         changed = replace(einsum, expr=_replace(einsum.expr, part, made.output))
         if set(changed.variables) != set(einsum.variables):
             continue
         out = [e for old in cascade.einsums for e in ((made, changed) if old is einsum else (old,))]
         because = f"it does not run over {', '.join(v for v in einsum.variables if v not in variables)}"
-        yield Rewrite("unfuse", einsum.name, rebuild(cascade, out), because, {name: einsum.name})
-
-
-def unfused(cascade: Cascade) -> Cascade:
-    """Return the cascade with every such part on its own."""
-    while (answer := next(unfuse(cascade), None)) is not None:
-        assert isinstance(answer, Rewrite)
-        cascade = answer.cascade
-    return cascade
+        yield attempt(Rewrite("unfuse", einsum.name, cascade, because, {name: einsum.name}), out)
 
 
 def _order(einsum: Einsum) -> tuple[str, ...]:
     """Return the variables in the order of the accesses that hold most of them."""
     longest = sorted(einsum.accesses, key=lambda a: -len(a.variables))
     return tuple(dict.fromkeys(v for a in longest for v in a.variables))
-
-
-def _variables(expr: Expr) -> set[str]:
-    """Return the rank variables of an expression, those used as numbers too."""
-    inside = {v for node in walk(expr) if isinstance(node, Access) for v in node.variables}
-    return inside | {n.name for n in walk(expr) if isinstance(n, Symbol) and n.name[0].islower()}
 
 
 def _invariant(einsum: Einsum) -> Expr | None:
@@ -128,7 +121,7 @@ def _invariant(einsum: Einsum) -> Expr | None:
             continue
         bound = {v for n in walk(node) if isinstance(n, Access) for v in n.variables}
         simple = all(_is_simple(i) for n in walk(node) if isinstance(n, Access) for i in n.indices)
-        if bound < whole and _variables(node) <= bound and simple and node.operator != "neg":
+        if bound < whole and variables_of(node) <= bound and simple and node.operator != "neg":
             return node
     return None
 

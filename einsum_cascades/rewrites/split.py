@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from einsum_cascades.ir import Access, Affine, Call, Cascade, Einsum, Expr, Extent, Predicate, Term, rank_of
-from einsum_cascades.rewrites.edit import plain, rebuild, substitute, substitute_expr
-from einsum_cascades.rewrites.rule import Answer, Refusal, Rewrite
+from einsum_cascades.ir import (
+    Access,
+    Affine,
+    Call,
+    Cascade,
+    Einsum,
+    Expr,
+    Extent,
+    Predicate,
+    Symbol,
+    Term,
+    rank_of,
+    walk,
+)
+from einsum_cascades.rewrites.edit import plain, substitute, substitute_expr
+from einsum_cascades.rewrites.rule import Answer, Refusal, Rewrite, attempt
 
 __all__ = ["inner_of", "split", "split_rank"]
 
@@ -41,8 +54,8 @@ def split_rank(cascade: Cascade, rank: str) -> Answer:
     variable = rank.lower()
     tiled = Affine((Term(1, (inner,), outer.lower()), Term(1, (), inner.lower())))
     einsums = [_split_einsum(e, variable, tiled, whole) for e in cascade.einsums]
-    made = rebuild(cascade, einsums, extents)
-    return Rewrite("split", rank, made, "reductions over it are associative and commutative")
+    because = "reductions over it are associative and commutative"
+    return attempt(Rewrite("split", rank, cascade, because), einsums, extents)
 
 
 def inner_of(cascade: Cascade, outer: str) -> str | None:
@@ -59,6 +72,8 @@ def _obstacle(cascade: Cascade, rank: str) -> str:
         why = f"{rank} is {' * '.join(extent.factors)}{_ALREADY}"
     elif any(rank in e.factors and len(e.factors) > 1 for e in cascade.extents):
         why = f"{rank} is a part of a split rank"
+    elif any(Symbol(rank) in walk(side) for c in cascade.needs for side in c.sides):
+        why = f"the cascade needs something of {rank}"
     elif rank in cascade.iterative:
         why = f"{rank} is walked generation by generation"
     for einsum in cascade.einsums:
@@ -67,6 +82,11 @@ def _obstacle(cascade: Cascade, rank: str) -> str:
                 why = f"{access.tensor} is not read and written along {rank} by {variable} alone"
         if not why and variable in einsum.reduced and len(einsum.reductions) > 1:
             why = f"{einsum.name} reduces in stages"
+        if not why and variable in einsum.variables and einsum.selects:
+            why = f"{einsum.name} selects along it"
+        looked = (v for a in einsum.accesses for i in a.indices for x in i.lookups for v in x.variables)
+        if not why and variable in looked:
+            why = f"{einsum.name} looks coordinates up along it"
     return why
 
 
@@ -111,4 +131,5 @@ def _split_einsum(einsum: Einsum, variable: str, tiled: Affine, whole: dict[str,
     predicates = tuple(
         Predicate(substitute(p.left, by), p.relation, substitute(p.right, by)) for p in einsum.predicates
     )
-    return Einsum(tile(einsum.output), change(einsum.expr), reductions, predicates, einsum.init)
+    conditions = tuple(replace(c, left=change(c.left), right=change(c.right)) for c in einsum.conditions)
+    return Einsum(tile(einsum.output), change(einsum.expr), reductions, predicates, einsum.init, conditions=conditions)

@@ -93,7 +93,7 @@ def _expand(expr: Expr, at: Setting) -> list[Product]:
     terms = [_atom(expr)]
     match expr:
         case Access():
-            body = inline(at.cascade, expr, at.einsum.predicates)
+            body = inline(at.cascade, expr, at.einsum)
             opened = _expand(body, at) if body is not None else terms
             terms = opened if _frees(opened, at) else terms
         case Call("mul", (left, right)):
@@ -165,7 +165,7 @@ def _opened(expr: Expr, at: Setting) -> Expr:
     body: Expr | None = expr
     while isinstance(body, Access):
         expr = body
-        body = inline(at.cascade, body, at.einsum.predicates)
+        body = inline(at.cascade, body, at.einsum)
     return body if body is not None else expr
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from arch_specs.model import Compute
 from simulator.accounting import Accounting
@@ -70,7 +69,7 @@ def describe(design: Design, accounting: Accounting) -> CostTerms:
     for name in names[:-1]:
         outputs[f"util_{name}"] = _active(flow, ceilings, name) / latency
     objectives = {
-        "latency_s": _planned_latency(flow, latency),
+        "latency_s": latency,
         "traffic_bytes": traffic,
         "buffer_bytes": flow.bytes_moved(outermost=False),
     }
@@ -86,16 +85,6 @@ def describe(design: Design, accounting: Accounting) -> CostTerms:
         names,
         family.names,
     )
-
-
-def _planned_latency(flow: Flow, latency: Term) -> Term:
-    """Return the cycles by which knobs are chosen: those of a machine whose ports are not charged."""
-    if not flow.family.accounting.ports:
-        return latency
-    family = copy(flow.family)
-    family.accounting, family.checks = replace(family.accounting, ports=False), []
-    free = replace(flow, family=family)
-    return sum((ceil_group(free, index).latency for index in range(len(flow.groups))), ZERO)
 
 
 def _active(flow: Flow, ceilings: list[Ceiling], name: str) -> Term:

@@ -64,8 +64,9 @@ def _place(points: tuple[float, ...], value: float) -> tuple[int, float]:
 def read_step_table(source: Source) -> StepTable:
     """Return the table of a CSV file with columns `phase, tokens, keys, seconds`, or `batch, context, tpot_s`.
 
-    `phase` is decode where there is no such column; a `context` is the keys of each token. Raises SpecError for missing
-    columns, values that are no positive time, and points that the grid lacks.
+    `phase` is decode where there is no such column; a `context` is the keys of each token; rows whose `feasible` is
+    false are passed over. Raises SpecError for missing columns, values that are no positive time, points that are given
+    twice, and points that the grid lacks.
     """
     rows = list(csv.DictReader(source.text.splitlines()))
     names = list(rows[0]) if rows else []
@@ -79,6 +80,8 @@ def read_step_table(source: Source) -> StepTable:
     decode: dict[tuple[float, float], float] = {}
     prefill: dict[float, float] = {}
     for number, row in enumerate(rows if not problems else (), 2):
+        if (row.get("feasible") or "true").lower() == "false":
+            continue
         values = [_number(row[name]) for name in (where["tokens"], keyed, where["seconds"])]
         if None in values or values[0] < 1 or values[1] < 0 or values[2] <= 0:  # type: ignore[operator]
             text = f"a step has tokens from 1, keys from 0 and a positive time, found '{source.line(number)}'"
@@ -87,8 +90,12 @@ def read_step_table(source: Source) -> StepTable:
         tokens, keys, seconds = (float(v) for v in values if v is not None)
         if row.get("phase", "decode") == "prefill":
             prefill[tokens] = seconds
-        else:
-            decode[tokens, keys * tokens if keyed == "context" else keys] = seconds
+            continue
+        point = tokens, keys * tokens if keyed == "context" else keys
+        if point in decode:
+            text = f"{tokens:g} tokens over {point[1]:g} keys are given twice: a table is of one design"
+            problems.append(Problem(text, Span(source, number, 1, len(source.line(number)))))
+        decode[point] = seconds
     if problems:
         raise SpecError(problems)
     return _grid(source, decode, prefill, each=keyed == "context")

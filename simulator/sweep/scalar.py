@@ -36,7 +36,7 @@ def _row(space: Space, point: dict[str, Any]) -> dict[str, Any]:
     settings = {name: value for name, value in point.items() if name not in extents}
     shaped = replace(space.workload, extents={**space.workload.extents, **extents})
     try:
-        design = make_design(shaped, space.architecture, space.template, settings)
+        design = make_design(shaped, space.architecture, space.template, settings, (), space.accounting)
         report = evaluate(design, space.accounting, space.method)
     except (MappingError, SpecError) as error:
         return point | {"feasible": False, "why": str(error)}

@@ -96,14 +96,17 @@ class _Scope:
         return self.group.stage.get(einsum, 0)
 
 
-def lower_spatial(layout: Layout, accounting: Accounting | None = None) -> Program:
+def lower_spatial(
+    layout: Layout, accounting: Accounting | None = None, held: tuple[dict[str, Occupancy], ...] | None = None
+) -> Program:
     """Return the program of a design on a spatial array; one clock cycle is one tick.
 
-    An `accounting` adds the actions of each task, and ports as resources where it charges them. Raises MappingError
+    An `accounting` adds the actions of each task, and ports as resources where it charges them; `held` is what
+    `occupancies` gives, if it is known. Raises MappingError
     when the memories cannot hold the tiles, a part lacks an operation, or the order of work contradicts the
     dependences.
     """
-    held = occupancies(layout)
+    held = occupancies(layout) if held is None else held
     return Program(tuple(_lower_group(layout, index, held[index], accounting) for index in range(len(layout.groups))))
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from einsum_cascades.analysis import Analysis, analyze
 from einsum_cascades.diagnostics import SpecError
-from einsum_cascades.equality import draw_extents
 from einsum_cascades.footprint import largest_fitting
 from einsum_cascades.parser import parse, parse_file
-from einsum_cascades.registry import entries, locate
+from einsum_cascades.registry import locate
+from tests.einsum_cascades.zoo import NAMES, analysis_of
 
 
 def analysis(name: str, **extents: int) -> Analysis:
@@ -104,10 +104,9 @@ def test_wrong_extents_are_reported() -> None:
         analysis("attention_3pass", N=4)
 
 
-@pytest.mark.parametrize("name", [e.name for e in entries("cascades")])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_cascade_of_the_library_can_be_analyzed(name: str) -> None:
-    cascade = parse_file(locate("cascades", name))
-    found = analyze(cascade, draw_extents(cascade, 0)).to_json()
+    found = analysis_of(name).to_json()
     assert all(n >= 1 for n in found["passes"].values())
     assert sum(found["totals"].values()) >= sum(n for ops in found["operations_strict"].values() for n in ops.values())
 

@@ -1,5 +1,7 @@
 """What depends on values: conditions, coordinates that are looked up, selections by `top`."""
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from einsum_cascades.analysis import analyze
 from einsum_cascades.counts import compulsory_words, count_operations
 from einsum_cascades.diagnostics import SpecError
-from einsum_cascades.equality import draw_inputs
+from einsum_cascades.equality import compare_with_reference, draw_inputs
 from einsum_cascades.equivalence.compare import compare_with_cascade
 from einsum_cascades.exact import FIELD
 from einsum_cascades.extents import resolve_extents
@@ -17,7 +19,9 @@ from einsum_cascades.ir import Cascade
 from einsum_cascades.parser import parse
 from einsum_cascades.passes import count_passes
 from einsum_cascades.printer import print_cascade
+from einsum_cascades.rewrites.search import rewrite
 from tests.oracle.compare import compare_passes
+from tests.oracle.random_cascades import chosen_cascade
 
 HEAD = "cascade case\nextent {extents}\ninput {inputs}\noutput {output}\n"
 
@@ -251,3 +255,80 @@ def test_what_a_tensor_is_within_is_declared() -> None:
     with pytest.raises(SpecError, match="A is within N, which is not an extent"):
         cascade("Z[m] = A[m]", extents="M", inputs="A[M] in N", output="Z[M]")
     assert cascade("Z[m] = A[m]", extents="M", inputs="A[M] in 2", output="Z[M]").tensor("A").within == "2"
+
+
+NEEDS = "cascade case\nextent M = N * W, T, PAD\ninput A[M]\noutput Z[N]\nneeds M == N * W, T == 2 * PAD + 1\n"
+TAPS = parse(NEEDS + "Z[n] = A[n*W+w]")
+
+
+def test_what_a_cascade_needs_is_printed_checked_and_followed() -> None:
+    assert parse(print_cascade(TAPS)) == TAPS
+    found = resolve_extents(TAPS, {"N": 3, "W": 2, "PAD": 4})
+    assert (found["M"], found["T"]) == (6, 9)
+    with pytest.raises(SpecError, match=r"case needs M == N \* W, but M=5 N=3 W=2"):
+        resolve_extents(TAPS, {"M": 5, "W": 2, "PAD": 1}, ragged=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("needs Q > 1", "'Q' is not an extent"),
+        ("needs A[0] > 1", "what a cascade needs is said of its extents"),
+        ("needs exp(M) > 1", "'exp' is not known of extents"),
+    ],
+)
+def test_a_mistake_in_what_is_needed_is_named(line: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        parse(NEEDS + line + "\nZ[n] = A[n*W+w]")
+
+
+def test_a_list_of_predicates_goes_on_after_a_comma() -> None:
+    head = HEAD.format(extents="M, P", inputs="A[M]", output="Z[P]")
+    broken = parse(head + "Z[p] = A[m] | m <= p,\n\n   m > p - 2,\n   abs(m - 1) > 0")
+    assert broken == parse(head + "Z[p] = A[m] | m <= p, m > p - 2, abs(m - 1) > 0")
+
+
+def test_a_tile_may_be_walked_under_another_name_of_its_rank() -> None:
+    found = cascade(
+        "S[m1,p0] = A[m1*M0+m0] * A[m1*M0+p0] | m0 <= p0",
+        "Z[m1*M0+p0] = S[m1,p0] * A[m1*M0+p0]",
+        extents="M = M1 * M0, P0 = M0",
+        inputs="A[M]",
+        output="Z[M]",
+    )
+    a = np.arange(1.0, 6.0)  # ragged: tiles of 2
+    sums = np.array([1, 3, 3, 7, 5.0])
+    assert np.array_equal(run(found, {"A": a}, {"M0": 2})["Z"], a * a * sums)
+    assert str(count_passes(found).ranks["M"]) == "1"
+
+
+def test_what_depends_on_values_is_not_rewritten() -> None:
+    with pytest.raises(SpecError, match="Z depends on values, so that it is not rewritten"):
+        rewrite(GATHER)
+
+
+def test_what_is_no_number_equals_nothing() -> None:
+    text = "cascade case\nextent I\ninput A[I]\noutput Z[I]\nreference prefix_sum\nZ[i] = log(A[i]) * 0"
+    found = compare_with_reference(parse(text))
+    assert not found.equal
+    assert found.max_error == np.inf
+
+
+@given(st.data())
+@settings(max_examples=8, deadline=None)
+def test_random_choices_agree_with_the_unrolling_oracle(data: st.DataObject) -> None:
+    text = chosen_cascade(lambda among: data.draw(st.sampled_from(list(among))), data.draw(st.integers(2, 6)))
+    _, differences = compare_passes(parse(text), {"I": 12, "K": 2}, {"I"})
+    assert not differences, text
+
+
+@pytest.mark.extended
+def test_two_thousand_counts_of_random_choices_agree_with_the_unrolling_oracle() -> None:
+    compared = 0
+    for seed in range(200):
+        chance = random.Random(seed)
+        text = chosen_cascade(chance.choice, chance.randint(2, 7))
+        more, differences = compare_passes(parse(text), {"I": 12, "K": 2}, {"I"})
+        assert not differences, text
+        compared += more
+    assert compared >= 2000

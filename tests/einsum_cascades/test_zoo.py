@@ -9,7 +9,7 @@ import studies
 from einsum_cascades.equality import draw_inputs
 from einsum_cascades.interpret import run
 from einsum_cascades.references import find_reference
-from tests.einsum_cascades.zoo import NAMES, ZOO, load, passes_of, ragged, shapes
+from tests.einsum_cascades.zoo import NAMES, ZOO, analysis_of, load, ragged, shapes
 
 ROWS = {row["row"]: row for row in ZOO["papers"]}
 STUDIES = {path.stem for path in Path(studies.__file__).parent.glob("*.py")}
@@ -46,7 +46,7 @@ def test_a_row_has_a_cascade_with_a_formula_or_a_reason(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_passes_are_those_of_the_data_file(name: str) -> None:
-    found = passes_of(name).ranks
+    found = analysis_of(name).passes
     stated = ZOO["cascades"][name]["passes"]
     assert {rank: str(found[rank]) for rank in stated} == {rank: str(n) for rank, n in stated.items()}
 

@@ -10,16 +10,21 @@ from typing import Any
 import yaml
 
 import einsum_cascades
+from einsum_cascades.analysis import Analysis, analyze
 from einsum_cascades.diagnostics import SpecError
 from einsum_cascades.equality import draw_extents
 from einsum_cascades.extents import find_number, resolve_extents
 from einsum_cascades.ir import Cascade, Symbol
 from einsum_cascades.parser import parse_file
-from einsum_cascades.passes import Passes, count_passes
 
 LIBRARY = Path(einsum_cascades.__file__).parent / "library"
 NAMES = sorted(path.stem for path in LIBRARY.glob("*.cascade"))
+# What these families hold is compared along all ranks, and with all that traffic says.
+PLAIN_FAMILIES = ("softmax", "layers", "examples")
 ZOO: dict[str, Any] = yaml.safe_load((LIBRARY / "zoo.yaml").read_text(encoding="utf-8"))
+
+
+PLAIN = [n for n in NAMES if ZOO["cascades"][n]["family"] in PLAIN_FAMILIES]
 
 
 @cache
@@ -28,8 +33,8 @@ def load(name: str) -> Cascade:
 
 
 @cache
-def passes_of(name: str) -> Passes:
-    return count_passes(load(name))
+def analysis_of(name: str) -> Analysis:
+    return analyze(load(name), draw_extents(load(name), 0))
 
 
 def complete(cascade: Cascade, given: dict[str, int], fill: int = 1, *, ragged: bool = False) -> dict[str, int]:

@@ -90,7 +90,7 @@ def test_eight_long_caches_gain_by_splitting_what_was_measured():
     row = (measured["items"] == 8) & (measured["kv_len"] == 131072)
     published = float((measured["unsplit_us"] / measured["split_us"])[row][0])
     assert published == pytest.approx(8.6, abs=0.6)
-    assert unsplit / split == pytest.approx(published, rel=0.10)
+    assert unsplit / split == pytest.approx(8.6, abs=0.6)
 
 
 @settings(max_examples=60, deadline=None)

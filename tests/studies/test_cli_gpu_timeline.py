@@ -45,7 +45,7 @@ def test_a_picture_is_drawn(tmp_path):
     assert run("gpu", "timeline", "--arch", "b200", "--kernel", "fa4", "--out", str(out)).exit_code == 0
     text = out.read_text()
     assert "<svg" in text
-    assert "fa4 on b200, evenly shared pipes" in text.replace("<!-- ", "").replace(" -->", "")
+    assert "fa4 on b200, in step" in text.replace("<!-- ", "").replace(" -->", "")
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,28 @@ def test_every_card_is_listed_and_checks(tmp_path):
     assert len(cards) >= 20
     result = run("check", *cards, "--format", "json")
     assert json.loads(result.stdout) == {"ok": True, "problems": []}
+
+
+def test_the_engine_runs_a_forward_pass_between_its_bound_and_no_overlap():
+    call = [
+        "--arch",
+        "a100",
+        "--kernel",
+        "fa2",
+        "--q-heads",
+        "8",
+        "--head-dim",
+        "64",
+        "--q-len",
+        "2048",
+        "--dtype",
+        "fp16",
+    ]
+    result = run("gpu", "attention", *call, "--method", "cycle", "--format", "json")
+    assert result.exit_code == 0, result.output
+    data = json.loads(result.stdout)
+    assert 0 < data["cycle_bound_s"] <= data["cycle_one_at_a_time_s"] <= data["cycle_in_step_s"]
+    assert "cycle_bound_s" not in json.loads(run("gpu", "attention", *call, "--format", "json").stdout)
+    assert "cycle_in_step_s" in run("gpu", "attention", *call, "--method", "cycle").stdout
+    refused = run("gpu", "attention", *call, "--pass", "bwd", "--method", "cycle")
+    assert (refused.exit_code, "runs forward passes, not bwd" in refused.output) == (3, True)

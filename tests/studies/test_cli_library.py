@@ -32,6 +32,20 @@ def test_list_of_a_kind_has_the_keys_of_the_contract() -> None:
     assert all(Path(row["path"]).is_file() and row["summary"] for row in rows)
 
 
+def test_a_cascade_is_listed_with_its_family_source_passes_and_claim(folder: Path) -> None:
+    (folder / "lib").mkdir()
+    (folder / "lib" / "attention_1pass.cascade").write_text("# my own\ncascade attention_1pass\n")
+    rows = {r["name"]: r for r in json.loads(run("--library", "lib", "list", "cascades", "--format", "json").stdout)}
+    found = rows["attention_hierarchical"]
+    assert (found["family"], found["from"], found["passes"]) == ("chosen keys", "HiP (2024)", {"M": "L + 1"})
+    assert found["claims"] == ["time T log T, space T, millions of tokens"]
+    assert Path(found["path"]).is_file()
+    assert (rows["attention_1pass"]["summary"], rows["attention_1pass"]["family"]) == ("my own", None)
+    table = run("list", "cascades").stdout
+    assert "attention_hierarchical" in table
+    assert "M:L + 1" in table
+
+
 def test_list_of_everything_says_the_kind() -> None:
     rows = json.loads(run("list", "--format", "json").stdout)
     assert ("archs", "fusemax") in {(row["kind"], row["name"]) for row in rows}

@@ -90,7 +90,10 @@ def test_the_study_is_found_and_draws_its_figure():
     assert load_study("gpu_overlap") is STUDY
     result = STUDY.run()
     assert set(result.figures) == {"gpu_overlap"}
-    assert {"gpu_overlap_scores", "gpu_overlap_steps"} == set(result.tables)
+    assert {"gpu_overlap_scores", "gpu_overlap_steps", "gpu_overlap_fill"} == set(result.tables)
     assert len(result.card) >= 9
+    fill = result.tables["gpu_overlap_fill"]
+    assert (fill["fill"] > 0).all()
+    assert (fill["fill_steps"] < 2).all()
     kinds = result.tables["gpu_overlap_steps"]
     assert (kinds["one at a time"] <= kinds["in step"] * (1 + 1e-9)).all()

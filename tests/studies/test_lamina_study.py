@@ -2,8 +2,11 @@
 
 import pytest
 
+from arch_specs.load_device import load_device
+from studies.lamina_card import H100_PRICES
+from studies.lamina_efficiency import Share, fit_share, mean_error, read_linear_layers
 from studies.study import Result, load_study
-from tests.simulator.cluster.designs import rows
+from tests.simulator.cluster.designs import load_cluster, rows
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,10 @@ def test_at_the_break_even_price_the_dollar_gain_is_one(result):
         assert (1 + row["gain"]) * counts["homogeneous"] * price / pair == pytest.approx(1)
 
 
+def test_the_median_price_is_that_of_the_gpus_own_file():
+    assert load_device("h100_sxm").price.usd_per_h == H100_PRICES[1]
+
+
 def test_the_price_of_an_h100_flips_the_sign(result):
     table = result.tables["lamina_cases"]
     assert (table["usd_gain_h100_at_11.06"] > 1).sum() == 11
@@ -83,3 +90,26 @@ def test_one_host_constant_near_eleven_milliseconds_meets_both_published_ends(re
         for ms in (10, 11, 12)
     ]
     assert min(near) <= 0.05
+
+
+def test_the_presets_have_the_constants_fitted_to_measured_linear_layers(result):
+    fitted = fit_share(read_linear_layers())
+    for name in ("h100_h20", "h100"):
+        shares = load_cluster(name).pool("compute").efficiency
+        assert (shares.linear_bandwidth, shares.linear_compute, shares.sharpness) == (
+            fitted.bandwidth,
+            fitted.compute,
+            fitted.sharpness,
+        )
+    table = result.tables["lamina_linear_layers"]
+    assert table[table.constants == "the presets'"].mean_error.mean() < 0.065
+    assert table[table.held_out & table.constants.str.startswith("fitted")].mean_error.max() < 0.11
+
+
+def test_a_smooth_maximum_is_nearer_to_measurements_than_a_plain_one():
+    rows = read_linear_layers()
+    fitted = fit_share(rows)
+    sharp = min(
+        mean_error(Share(b / 100, c / 100, float("inf")), rows) for b in range(70, 92, 2) for c in range(58, 80, 2)
+    )
+    assert mean_error(fitted, rows) < 0.8 * sharp

@@ -10,7 +10,7 @@ AXES = {"pe_dim": (256,), "vector_lanes": (128,), "buffer_mib": (4,), "banks": (
 
 @cache
 def small() -> Result:
-    return explore(Scope((4096,), AXES, 4096, 40))
+    return explore(Scope((4096,), AXES, 4096, 150))
 
 
 def test_the_published_totals_are_derived() -> None:

@@ -13,10 +13,17 @@ PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
 COMMANDS = re.findall(r"^\$ attnsim (.*)$", PAGE.read_text(encoding="utf-8"), re.M)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all: a command reads what one before it wrote."""
+    made = tmp_path_factory.mktemp("page")
+    (made / "results").mkdir()
+    return made
+
+
 @pytest.mark.parametrize("words", COMMANDS)
-def test_every_command_of_the_page_runs(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "results").mkdir()
+def test_every_command_of_the_page_runs(words: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
     result = CliRunner().invoke(main, words.split())
     assert result.exit_code == 0, result.output
 

@@ -124,13 +124,13 @@ def prefill_load(layer: Layer, placement: Placement, numbers: Numbers) -> tuple[
 
 
 def weights_on(layer: Layer, placement: Placement, *, attention: bool) -> float:
-    """Return the bytes of weights of all layers that a role holds; prefill needs them all on the linear pool."""
+    """Return the bytes of weights that a role holds: with `phase` both hold them all, for prefill and for decode."""
     away = CUTS[placement.cut]
-    if not attention and placement.cut in ("none", "phase"):
-        return layer.layers * layer.weight_bytes
-    held = {name: n * layer.parameter_bytes for name, n in layer.parameters.items()}
-    held["F"] += layer.experts * layer.expert_parameters * layer.expert_bytes
-    return layer.layers * sum(n for name, n in held.items() if (name in away) == attention)
+    whole = layer.layers * layer.weight_bytes + layer.embedding_bytes
+    if placement.cut in ("none", "phase"):
+        return whole
+    there = sum(layer.parameters[name] for name in away & layer.parameters.keys()) * layer.parameter_bytes
+    return layer.layers * there if attention else whole - layer.layers * there
 
 
 def _short(layer: Layer, placement: Placement, numbers: Numbers) -> Any:

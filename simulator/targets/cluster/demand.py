@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Literal
 
 from arch_specs.clusters import Cluster
-from einsum_cascades.diagnostics import MappingError, SpecError
+from einsum_cascades.diagnostics import MappingError, Problem, SpecError
 from simulator.lengths import Lengths, spread_over_devices
 from simulator.targets.cluster.closed import capacity, weights_on
 from simulator.targets.cluster.layer import Layer
@@ -23,7 +24,8 @@ class Demand:
 
     The context is given, or follows from `lengths`, or is the prompt and half of the answer. The KV cache is held in
     blocks of `block` tokens. With `prefill` the prompts of new requests are work too. `slowdown` is the share of the
-    time of Einsums that messages may add when a link is asked for.
+    time of Einsums that messages may add when a link is asked for. With `attention` "kernel" attention takes what the
+    GPU's decode kernel takes where that is calibrated; a report says which. A sweep has the roofline everywhere.
     """
 
     batch: int | None = None
@@ -34,7 +36,24 @@ class Demand:
     prefill: bool = False
     block: int = 16
     slowdown: float = 0.2
+    attention: Literal["roofline", "kernel"] = "roofline"
     seed: int = 0
+
+    def check(self) -> None:
+        """Raise SpecError, with everything that is wrong, for figures that no request can have."""
+        wrong = []
+        if self.batch is not None and self.batch < 1:
+            wrong.append(f"a batch of {self.batch}: at least one request is decoded")
+        for name, least in (("context", 1), ("prompt", 0), ("generated", 1), ("block", 1)):
+            value = getattr(self, name)
+            if value is not None and not least <= value < float("inf"):
+                wrong.append(f"{name} {value:g}: at least {least}, and finite")
+        if not 0 < self.slowdown < float("inf"):
+            wrong.append(f"a slowdown of {self.slowdown:g}: above 0, and finite")
+        if not wrong and self.mean_context < 1:
+            wrong.append("a request attends to at least one token, its own")
+        if wrong:
+            raise SpecError([Problem(text) for text in wrong])
 
     @property
     def mean_context(self) -> float:
@@ -68,16 +87,16 @@ class Demand:
         return self.prompt, self.generated
 
 
+_MOST_DEVICES = 10**6
+
+
 def numbers_for(model: Model, layer: Layer, cluster: Cluster, placement: Placement, demand: Demand) -> Numbers:
     """Return the numbers of a design, its batch included.
 
     Raises MappingError where heads, replicas, weights or requests do not fit; the message says by how much.
     """
+    demand.check()
     placement.check(model, cluster)
-    if demand.batch is not None and demand.batch < 1:
-        raise SpecError(f"a batch of {demand.batch}: at least one request is decoded")
-    if demand.block < 1 or demand.mean_context < 1:
-        raise SpecError("a context and a block of the KV cache hold at least one token")
     numbers = replace(numbers_of(cluster, placement, 1.0, float(demand.mean_context)), held=float(demand.held))
     if demand.prefill or placement.cut == "phase":
         prompt, generated = demand.request
@@ -128,6 +147,8 @@ def _remedy(layer: Layer, placement: Placement, numbers: Numbers, wanted: int) -
     count = int(numbers.attention_count)
     while capacity(layer, placement, replace(numbers, attention_count=count), SCALARS) < wanted:
         count += max(1, count // 64)
+        if count > _MOST_DEVICES:
+            return ""
     return f"; the smallest pool that fits has {count} devices"
 
 

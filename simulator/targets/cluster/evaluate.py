@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from arch_specs.clusters import Cluster, Pool
 from simulator.bounds import bound_group
 from simulator.targets.cluster.closed import Steady, steady_state
 from simulator.targets.cluster.demand import Demand, check_fit, numbers_for
+from simulator.targets.cluster.kernels import with_kernel
 from simulator.targets.cluster.layer import Layer, average_layer
 from simulator.targets.cluster.lower import TICK_S, lower_cluster
 from simulator.targets.cluster.money import break_even, nics_at_work, required_link
 from simulator.targets.cluster.placement import Placement
 from simulator.targets.cluster.report import ClusterReport, ClusterRow
-from simulator.targets.cluster.times import SCALARS, Numbers
+from simulator.targets.cluster.times import SCALARS, Numbers, linear_sides
 from simulator.taskgraph import Program
 from simulator.transformer import Model
 
@@ -24,8 +25,8 @@ __all__ = ["evaluate_cluster", "make_program"]
 _STEPS = 4  # decode steps of a run; their rate is that between this many and twice as many
 
 
-def make_program(model: Model, cluster: Cluster, placement: Placement, demand: Demand, steps: int = 1) -> Program:
-    """Return the program of some decode steps; MappingError where something does not fit.
+def make_program(model: Model, cluster: Cluster, placement: Placement, demand: Demand) -> Program:
+    """Return the program of a decode step; MappingError where something does not fit.
 
     >>> from simulator.library import load_cluster, load_model, load_placement
     >>> design = load_model("llama3_70b"), load_cluster("h100_h20"), load_placement("lamina")
@@ -34,8 +35,8 @@ def make_program(model: Model, cluster: Cluster, placement: Placement, demand: D
     ['compute', 'compute to memory', 'memory', 'memory to compute']
     """
     layer = average_layer(model)
-    numbers = numbers_for(model, layer, cluster, placement, demand)
-    return _program(layer, cluster, placement, numbers, steps)
+    numbers, _ = _numbers(model, layer, cluster, placement, demand)
+    return _program(layer, cluster, placement, numbers, 1)
 
 
 def evaluate_cluster(
@@ -43,6 +44,7 @@ def evaluate_cluster(
     cluster: Cluster,
     placement: Placement,
     demand: Demand,
+    *,
     method: Literal["bound", "cycle"] = "bound",
     baseline: ClusterReport | None = None,
 ) -> ClusterReport:
@@ -56,7 +58,7 @@ def evaluate_cluster(
     834
     """
     layer = average_layer(model)
-    numbers = numbers_for(model, layer, cluster, placement, demand)
+    numbers, said = _numbers(model, layer, cluster, placement, demand)
     program = _program(layer, cluster, placement, numbers, 1)
     steady = steady_state(layer, placement, numbers, SCALARS)
     group = program.groups[0]
@@ -66,9 +68,6 @@ def evaluate_cluster(
     tpot = attained or ceiling
     rate = numbers.batch / tpot
     pools = _used(cluster, placement)
-    price, power = _price(pools), _power(pools)
-    needed, allowed = required_link(layer, placement, numbers, demand.slowdown, SCALARS)
-    nics = nics_at_work(cluster, placement, SCALARS)
     busy = {n: float(t) * TICK_S * layer.layers / tpot for n, t in bound.per_resource.items()}
     return ClusterReport(
         title=f"{model.name} on {cluster.name}, cut {placement.cut}, {placement.batches} batch"
@@ -82,14 +81,7 @@ def evaluate_cluster(
         tokens_per_s=rate,
         tpot_s=tpot,
         tokens_per_s_of_pool={n: rate / share for n, share in busy.items() if share},
-        usd_per_h=price,
-        usd_per_mtoken=None if price is None else price / 3600 / rate * 1e6,
-        tokens_per_s_per_usd_h=rate / price if price else None,
         link_bytes_per_token=steady.exchanged * layer.layers / _largest_batch(numbers),
-        link_bytes_per_s_needed=needed,
-        link_bytes_per_s_needed_per_nic=None if needed is None else needed / nics,
-        round_trip_s_allowed=allowed,
-        energy_j_per_token=None if power is None else power / rate,
         bound_by=_bound_by(bound.bound_by),
         utilization=busy,
         imbalance=float(numbers.imbalance),
@@ -97,14 +89,22 @@ def evaluate_cluster(
         attained_tpot_s=attained,
         ceiling_tpot_s=ceiling,
         rows=tuple(_rows(program)),
-        explain=tuple(_explain(layer, placement, numbers, steady, pools)),
-        price_sources=tuple(
-            f"{p.name}: {p.price.usd_per_h:g} USD/h, {p.price.source} {p.price.date}".rstrip() for p in pools if p.price
-        ),
+        explain=(*_explain(layer, placement, numbers, steady, pools), said),
         break_even=break_even(layer, cluster, placement, numbers, baseline.tokens_per_s_per_usd_h)
         if baseline is not None and baseline.tokens_per_s_per_usd_h is not None
         else None,
+        **_paid(pools, rate),
+        **_link(layer, cluster, placement, numbers, demand.slowdown),
     )
+
+
+def _numbers(model: Model, layer: Layer, cluster: Cluster, placement: Placement, demand: Demand) -> tuple[Numbers, str]:
+    """Return the numbers of a design, and what its attention rests on."""
+    numbers = numbers_for(model, layer, cluster, placement, demand)
+    pool = placement.pools(cluster)[1]
+    if demand.attention == "roofline":
+        return numbers, f"attention on {pool.name}: operator roofline"
+    return with_kernel(model, layer, pool, placement, numbers)
 
 
 def _program(layer: Layer, cluster: Cluster, placement: Placement, numbers: Numbers, steps: int) -> Program:
@@ -129,14 +129,31 @@ def _used(cluster: Cluster, placement: Placement) -> tuple[Pool, ...]:
     return (linear,) if linear.name == attention.name else (linear, attention)
 
 
-def _price(pools: tuple[Pool, ...]) -> float | None:
+def _paid(pools: tuple[Pool, ...], rate: float) -> dict[str, Any]:
+    """Return what pools cost in dollars and joules, as fields of a report; None where one is not known."""
     prices = [pool.price.usd_per_h * pool.count for pool in pools if pool.price is not None]
-    return sum(prices) if len(prices) == len(pools) else None
-
-
-def _power(pools: tuple[Pool, ...]) -> float | None:
     powers = [pool.device.tdp_w * pool.count for pool in pools if pool.device.tdp_w is not None]
-    return sum(powers) if len(powers) == len(pools) else None
+    price = sum(prices) if len(prices) == len(pools) else None
+    return {
+        "usd_per_h": price,
+        "usd_per_mtoken": None if price is None else price / 3600 / rate * 1e6,
+        "tokens_per_s_per_usd_h": rate / price if price else None,
+        "energy_j_per_token": sum(powers) / rate if len(powers) == len(pools) else None,
+        "price_sources": tuple(
+            f"{p.name}: {p.price.usd_per_h:g} USD/h, {p.price.source} {p.price.date}".rstrip() for p in pools if p.price
+        ),
+    }
+
+
+def _link(layer: Layer, cluster: Cluster, placement: Placement, numbers: Numbers, slowdown: float) -> dict[str, Any]:
+    """Return what the link must do, as fields of a report."""
+    needed, allowed = required_link(layer, placement, numbers, slowdown, SCALARS)
+    nics = nics_at_work(cluster, placement, SCALARS)
+    return {
+        "link_bytes_per_s_needed": needed,
+        "link_bytes_per_s_needed_per_nic": None if needed is None else needed / nics,
+        "round_trip_s_allowed": allowed,
+    }
 
 
 def _largest_batch(numbers: Numbers) -> float:
@@ -165,14 +182,19 @@ def _explain(
 ) -> Iterator[str]:
     """Yield sentences on what binds and on what the figures rest."""
     size = _largest_batch(numbers)
-    knee = numbers.linear_flop_per_s * layer.parameter_bytes / (2 * numbers.linear_bytes_per_s)
-    if placement.cut != "phase":
-        state = "compute saturated" if size > knee else "bound by reading weights"
-        yield f"linear layers: {state} ({size:,.0f} requests in a batch, the two are equal at {knee:,.0f})"
+    compute, reading = linear_sides(layer, placement, numbers, size)
+    state = "compute saturated" if compute > reading else "bound by reading weights"
+    yield (
+        f"linear layers: {state} ({size:,.0f} requests in a batch: {compute * 1e3:.3g} ms of arithmetic, "
+        f"{reading * 1e3:.3g} ms of reading weights)"
+    )
+    asked = layer.kv_token_flop / numbers.attention_flop_per_s, layer.kv_token_bytes / numbers.attention_bytes_per_s
+    if numbers.attention_flop_per_s < float("inf"):
+        yield f"attention: bound by {'arithmetic' if asked[0] > asked[1] else 'reading the KV cache'}"
     if placement.cut != "none":
         alone = steady_state(layer, placement, replace(numbers, batches=1), SCALARS)
         if placement.batches > 1:
             gain = alone.tpot_s / steady.tpot_s - 1
             yield f"{placement.batches} batches by turns: {gain:+.1%} over all requests in one batch"
     for pool in pools:
-        yield f"{pool.name}: {pool.count} x {pool.device.name} by the operator roofline with the pool's efficiencies"
+        yield f"linear layers on {pool.name}: operator roofline, {pool.count} x {pool.device.name}"

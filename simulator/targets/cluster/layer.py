@@ -15,6 +15,8 @@ __all__ = ["Layer", "average_layer"]
 class Layer:
     """The mean layer; the head of the vocabulary counts in `F`, a layer's share of it.
 
+    `embedding_bytes` are those of a model's embedding where it is no head too: it takes memory, but one row is read.
+
     `parameters` holds those that every token meets, by Einsum; `expert_parameters` is one routed expert. `token_bytes`
     maps each tensor of `placement.TENSORS` to its bytes for one token.
     """
@@ -31,6 +33,7 @@ class Layer:
     window: float
     windowed: float
     partial_bytes: float
+    embedding_bytes: float
     token_bytes: dict[str, float]
 
     @property
@@ -84,6 +87,9 @@ def average_layer(model: Model) -> Layer:
         windowed=model.windowed / model.layers,
         # A part of a divided context returns its maximum and its sum for each head, in 32 bits.
         partial_bytes=8.0 * model.heads,
+        embedding_bytes=0.0
+        if model.tied or model.given_weight_bytes is not None
+        else model.hidden * model.vocab * model.weight_bits / 8,
         token_bytes={
             "q": model.query_elements * word,
             "kv": model.kv_elements_per_token_layer * word,

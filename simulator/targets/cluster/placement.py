@@ -22,7 +22,7 @@ from simulator.transformer import Model
 __all__ = ["CUTS", "EINSUMS", "TENSORS", "Partition", "Placement", "crossings", "read_placement", "read_placement_file"]
 
 # The Einsums of a decoder layer in order: query projection, key and value projections, attention, output projection,
-# feed-forward.
+# feed-forward. A is the cascade `attention_gqa` (or `attention_mla`) of one query a request, the others are `linear`.
 EINSUMS = ("Q", "KV", "A", "O", "F")
 # What passes between them: name, producer, consumer. `x` is the residual stream into the next layer, `h` that between
 # attention and feed-forward; a residual stays where its sum is formed.

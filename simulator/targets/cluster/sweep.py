@@ -55,6 +55,10 @@ def sweep_clusters(
     """
     import pandas as pd  # noqa: PLC0415 - a second of start-up
 
+    if "context" in axes or "prompt" in axes:
+        replace(demand, context=1.0).check()
+    else:
+        demand.check()
     _check_axes(candidates, axes)
     layer = average_layer(model)
     points = prod(len(values) for values in axes.values())

@@ -16,7 +16,7 @@ from simulator.targets.cluster.placement import CUTS, Placement, crossings
 # A number, or an array of them.
 Value = Any
 
-__all__ = ["SCALARS", "Numbers", "Ops", "StageTimes", "arrays", "numbers_of", "stage_times"]
+__all__ = ["SCALARS", "Numbers", "Ops", "StageTimes", "arrays", "linear_sides", "numbers_of", "stage_times"]
 
 Binary = Callable[[Any, Any], Any]
 
@@ -174,7 +174,7 @@ def stage_times(layer: Layer, placement: Placement, numbers: Numbers, requests: 
         flop_rate, rate, sharp = (devices[on] * rates[on][0], devices[on] * rates[on][1], rates[on][2])
         einsum[name] = parameters * _roof(2 * requests / flop_rate, layer.parameter_bytes / rate, sharp, ops)
         if name == "F" and layer.experts:
-            met = layer.experts * (1 - (1 - layer.chosen / layer.experts) ** requests)
+            met = _met(layer, requests)
             einsum[name] += layer.expert_parameters * _roof(
                 2 * requests * layer.chosen / flop_rate, met * layer.expert_bytes / rate, sharp, ops
             )
@@ -186,6 +186,28 @@ def stage_times(layer: Layer, placement: Placement, numbers: Numbers, requests: 
     replicas = numbers.replicas
     hop = numbers.linear_inside_s + layer.token_bytes["x"] * requests / numbers.linear_inside_bytes_per_s
     return StageTimes(einsum, old, new, wire, moved, numbers.link_s, ops.where(replicas > 1, hop, 0.0))
+
+
+def linear_sides(layer: Layer, placement: Placement, numbers: Numbers, requests: float) -> tuple[float, float]:
+    """Return the seconds of a step in which the linear layers compute, and in which their weights are read.
+
+    Of those on the linear pool, or of all where decode runs on the other (`phase`).
+    """
+    away = CUTS[placement.cut]
+    there = placement.cut == "phase"
+    devices = numbers.attention_count if there else numbers.linear_count / numbers.replicas
+    flop_rate = numbers.attention_linear_flop_per_s if there else numbers.linear_flop_per_s
+    rate = numbers.attention_linear_bytes_per_s if there else numbers.linear_bytes_per_s
+    dense = sum(count for name, count in layer.parameters.items() if (name in away) == there)
+    routed = layer.expert_parameters
+    flop = 2 * requests * (dense + layer.chosen * routed)
+    read = dense * layer.parameter_bytes + _met(layer, requests) * routed * layer.expert_bytes
+    return layer.layers * flop / (devices * flop_rate), layer.layers * read / (devices * rate)
+
+
+def _met(layer: Layer, requests: Any) -> Any:
+    """Return how many experts at least one of so many requests chooses, on average, were each as likely."""
+    return layer.experts * (1 - (1 - layer.chosen / layer.experts) ** requests) if layer.experts else 0
 
 
 def _roof(compute: Any, bandwidth: Any, sharpness: Any, ops: Ops) -> Any:

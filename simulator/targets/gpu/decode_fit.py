@@ -74,13 +74,14 @@ def judge_decode(kernel: DecodeKernel, rows: Mapping[str, Any]) -> DecodeErrors:
 def fit_decode(kernel: DecodeKernel, rows: Mapping[str, Any], steps: int = 3000) -> DecodeKernel:
     """Return the kernel with the constants that make the mean |log(predicted / measured)| of the rows least.
 
-    Starts from the kernel's own constants; those of stream-K, which no row shows, stay as they are.
+    Starts from the kernel's own constants; those of stream-K, which no row shows, and those that are 0, because the
+    kernel lacks the effect, stay as they are.
     """
     import numpy as np  # noqa: PLC0415
 
     columns = lay_decode_columns(kernel, rows)
     measured = np.log(np.asarray(rows["latency_us"], float) / 1e6)
-    start = {name: value for name, value in constants_of(kernel).items() if name not in _ASSUMED}
+    start = {name: value for name, value in constants_of(kernel).items() if name not in _ASSUMED and value > 0}
 
     def loss(point: Floats) -> float:
         made = with_constants(kernel, dict(zip(start, np.exp(point).tolist(), strict=True)))

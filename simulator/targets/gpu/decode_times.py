@@ -33,19 +33,17 @@ __all__ = [
     "lay_decode_columns",
     "load_decode_kernel",
     "predict_decode",
-    "tile_keys",
     "time_schedule",
     "with_constants",
 ]
 
 _FOLDER = Path(__file__).parent / "decode"
-_OVERLAP = 4.0  # the power of a wave's mean: 1 is no overlap, infinity a perfect one
-_WARM = 0.9  # the share of L2 that a cache may fill to be read from there when the call is repeated
+_OVERLAP = 4.0  # the power of a wave's mean: 1 is no overlap, infinity a perfect one; by hand (a fit gives 3.9)
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeConstants:
-    """What a schedule cannot know: seconds, and bytes per second. The kernel's file says what each stands for."""
+    """What a schedule cannot know: seconds, bytes per second, ratios. The kernel's file says what each stands for."""
 
     launch_s: float
     merge_s: float
@@ -60,6 +58,8 @@ class DecodeConstants:
     copy_s: float
     fixup_s: float
     fixup_part_s: float
+    l2_knee: float
+    l2_power: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,10 @@ class DecodeKernel:
     sm_count: int
     resident: int
     l2_bytes: float
+    tile: int
     rows: int
     splits_mha: bool
+    copies: bool
     constants: DecodeConstants
     fitted: str
     source: str
@@ -82,18 +84,19 @@ class DecodeKernel:
         """The blocks that are resident at a time."""
         return self.sm_count * self.resident
 
+    def tile_keys(self, head_dim: int) -> int:
+        """Return the keys of a tile: `tile` for heads of 128, so that a tile has the same bytes at 64 and 256.
 
-def tile_keys(head_dim: int) -> int:
-    """Return the keys of a tile of FlashAttention's decode kernels: 64 KiB of K and V in 16 bits.
-
-    >>> [tile_keys(head_dim) for head_dim in (64, 128, 256)]
-    [256, 128, 64]
-    """
-    return 256 if head_dim <= 64 else 128 if head_dim <= 128 else 64
+        >>> [load_decode_kernel("fa2_a100").tile_keys(head_dim) for head_dim in (64, 128, 256)]
+        [256, 128, 64]
+        """
+        return self.tile * 128 // (64 if head_dim <= 64 else 128 if head_dim <= 128 else 256)
 
 
 _DURATIONS = ("launch", "merge", "merge_split", "tile", "block", "share", "pack", "copy", "fixup", "fixup_part")
 _RATES = ("dram", "l2", "block_rate")
+_RATIOS = ("l2_knee", "l2_power")
+_WHENCE = ("fitted", "source")
 
 
 @lru_cache
@@ -106,23 +109,26 @@ def load_decode_kernel(name: str) -> DecodeKernel:
     problems = Problems()
     root = read_yaml(Source(path.name, read_source(path).text), problems)
     top = root.mapping(
-        ("summary", "gpu", "sm_count", "resident", "l2", "rows", "splits_mha", "constants", "fitted", "source")
+        ("summary", "gpu", "sm_count", "resident", "l2", "tile", "rows", "splits_mha", "copies", "constants", *_WHENCE)
     )
     top["summary"].text()
-    given = top["constants"].mapping((*_DURATIONS, *_RATES))
+    given = top["constants"].mapping((*_DURATIONS, *_RATES, *_RATIOS))
     made = DecodeKernel(
         name=name,
         gpu=top["gpu"].text(),
         sm_count=top["sm_count"].integer(),
         resident=top["resident"].integer(),
         l2_bytes=float(top["l2"].quantity("bytes")),
+        tile=top["tile"].integer(),
         rows=top["rows"].integer(),
         splits_mha=top["splits_mha"].boolean(),
+        copies=top["copies"].boolean(),
         constants=DecodeConstants(
             **{f"{key}_s": _read_constant(given[key], "s") for key in _DURATIONS},
             dram_bytes_per_s=_read_constant(given["dram"], "bytes_per_s"),
             l2_bytes_per_s=_read_constant(given["l2"], "bytes_per_s"),
             block_bytes_per_s=_read_constant(given["block_rate"], "bytes_per_s"),
+            **{key: _read_constant(given[key], None) for key in _RATIOS},
         ),
         fitted=top["fitted"].text(),
         source=top["source"].text(),
@@ -131,10 +137,10 @@ def load_decode_kernel(name: str) -> DecodeKernel:
     return made
 
 
-def _read_constant(node: Node, kind: str) -> float:
+def _read_constant(node: Node, kind: str | None) -> float:
     parts = node.mapping(("value", "effect"))
     parts["effect"].text()
-    return float(parts["value"].quantity(kind))
+    return float(parts["value"].quantity(kind)) if kind else parts["value"].number()
 
 
 def with_constants(kernel: DecodeKernel, values: Mapping[str, float]) -> DecodeKernel:
@@ -159,7 +165,7 @@ class DecodeColumns:
     tile_bytes: Floats
     grouped: Floats
     copied: Floats
-    warm: Floats
+    of_l2: Floats
 
 
 def lay_decode_columns(kernel: DecodeKernel, shapes: Mapping[str, Any], splits: Any = None) -> DecodeColumns:
@@ -176,7 +182,7 @@ def lay_decode_columns(kernel: DecodeKernel, shapes: Mapping[str, Any], splits: 
     if (kv_len < 1).any() or (batch < 1).any() or (q_heads % kv_heads).any():
         raise SpecError("a decode shape has a batch and a length from 1, and query heads that divide among KV heads")
     group = q_heads / kv_heads
-    tile = np.where(head_dim <= 64, 256.0, np.where(head_dim <= 128, 128.0, 64.0))
+    tile = kernel.tile * np.where(head_dim <= 64, 2.0, np.where(head_dim <= 128, 1.0, 0.5))
     items = batch * kv_heads * np.ceil(group / kernel.rows)
     tiles = np.ceil(kv_len / tile)
     if splits is None:
@@ -185,7 +191,7 @@ def lay_decode_columns(kernel: DecodeKernel, shapes: Mapping[str, Any], splits: 
     splits = np.minimum(np.broadcast_to(np.asarray(splits, float), items.shape), tiles)
     kv_bytes = batch * kv_heads * kv_len * head_dim * 4
     # Heads of a group become rows of a block: a view where one of the two ranks has extent 1, else copies.
-    copied = (group > 1) & (batch > 1) & (kv_heads > 1)
+    copied = (group > 1) & (batch > 1) & (kv_heads > 1) & kernel.copies
     return DecodeColumns(
         kv_bytes=kv_bytes,
         q_bytes=batch * q_heads * head_dim * 2 * np.where(copied, 6.0, 2.0),
@@ -195,7 +201,7 @@ def lay_decode_columns(kernel: DecodeKernel, shapes: Mapping[str, Any], splits: 
         tile_bytes=tile * head_dim * 4,
         grouped=(group > 1).astype(float),
         copied=copied.astype(float),
-        warm=(kv_bytes < _WARM * kernel.l2_bytes).astype(float),
+        of_l2=kv_bytes / kernel.l2_bytes,
     )
 
 
@@ -207,18 +213,24 @@ def _splits(items: Floats, tiles: Floats, slots: int) -> Floats:
     return chosen[back.ravel()].reshape(items.shape)
 
 
+def _bandwidth(c: DecodeConstants, of_l2: Any) -> Any:
+    """Return the bandwidth of a cache of so many times L2: what a repeated call finds there falls off at the knee."""
+    missed = of_l2**c.l2_power / (of_l2**c.l2_power + c.l2_knee**c.l2_power)
+    return 1 / ((1 - missed) / c.l2_bytes_per_s + missed / c.dram_bytes_per_s)
+
+
 def predict_decode(kernel: DecodeKernel, columns: DecodeColumns) -> Floats:
     """Return the seconds of one call for each shape, in the manner of a call that is replayed back to back.
 
     >>> kernel = load_decode_kernel("fa2_a100")
     >>> shape = {"batch": 1, "q_heads": [8, 64], "kv_heads": 8, "kv_len": 131072}
     >>> [round(float(t) * 1e6) for t in predict_decode(kernel, lay_decode_columns(kernel, shape))]
-    [3013, 377]
+    [3021, 356]
     """
     import numpy as np  # noqa: PLC0415
 
     c = kernel.constants
-    bandwidth = np.where(columns.warm > 0, c.l2_bytes_per_s, c.dram_bytes_per_s)
+    bandwidth = _bandwidth(c, columns.of_l2)
     own = columns.run * (columns.tile_bytes / c.block_bytes_per_s + c.tile_s) + c.block_s
     each = columns.kv_bytes / columns.blocks
 
@@ -244,13 +256,13 @@ def time_schedule(kernel: DecodeKernel, shape: DecodeShape, schedule: Schedule, 
     >>> kernel = load_decode_kernel("fa2_a100")
     >>> shape = DecodeShape((131072,), 8, 8)
     >>> [round(time_schedule(kernel, shape, s) * 1e6) for s in (Unsplit(), FixedSplit(), StreamK())]
-    [3013, 375, 367]
+    [3021, 355, 347]
     """
     c, made = kernel.constants, assign(shape, schedule, kernel.slots)
     key_bytes = head_dim * 4
     per_tile = shape.tile * key_bytes / c.block_bytes_per_s + c.tile_s
     total = sum(shape.lengths) * key_bytes * shape.items_of_request
-    bandwidth = c.l2_bytes_per_s if total < _WARM * kernel.l2_bytes else c.dram_bytes_per_s
+    bandwidth = _bandwidth(c, total / kernel.l2_bytes)
     ends, time, before = [0.0] * kernel.slots, 0.0, 0.0
     for first in range(0, len(made.blocks), kernel.slots):
         wave = made.blocks[first : first + kernel.slots]
@@ -262,10 +274,10 @@ def time_schedule(kernel: DecodeKernel, shape: DecodeShape, schedule: Schedule, 
         before = max(ends)
     requests = sum(length > 0 for length in shape.lengths)
     packed = shape.packed and shape.group > 1
-    copied = packed and requests > 1 and shape.kv_heads > 1
+    copied = packed and requests > 1 and shape.kv_heads > 1 and kernel.copies
     q_bytes = requests * shape.q_heads * head_dim * 2 * (6 if copied else 2)
     packing = packed * c.pack_s + copied * c.copy_s
     most = max(made.parts_of_items(), default=0)
     first_s, each_s = (c.fixup_s, c.fixup_part_s) if isinstance(schedule, StreamK) else (c.merge_s, c.merge_split_s)
     merge = first_s + each_s * most if most > 1 else 0.0
-    return c.launch_s + time + merge + q_bytes / bandwidth + packing
+    return float(c.launch_s + time + merge + q_bytes / bandwidth + packing)

@@ -118,7 +118,7 @@ def _with_feed(graph: TaskGraph, gpu: Gpu, shape: StepShape, launch: Launch) -> 
 
     Every instance loads its share of a tile, so that the instances of a block together load it once.
     """
-    rate = Fraction(gpu.l2_bytes_per_s / gpu.clock_rated_hz).limit_denominator(1000)
+    rate = Fraction(gpu.l2_bytes_per_clk).limit_denominator(1000)
     loads, edges = [], []
     for name, extent, use in (("K", shape.head_dim, "QK"), ("V", shape.head_dim_v, "PV")):
         amount = shape.columns * extent * shape.element_bytes / launch.groups

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
+from typing import Literal
 
 from arch_specs.gpu import Gpu
 from einsum_cascades.diagnostics import MappingError
+from simulator.bounds import bound_group
+from simulator.engine import run_group
 from simulator.targets.gpu.block import Block, check_tile
 from simulator.targets.gpu.kernel import Kernel, Tile
 from simulator.targets.gpu.lower import Launch, count_tiles, lower_attention
@@ -16,10 +19,14 @@ from simulator.targets.gpu.problem import BITS, Problem
 from simulator.targets.gpu.setup import check_runs
 from simulator.taskgraph import Program
 
-__all__ = ["Form", "lower_kernel", "structure_of"]
+__all__ = ["CycleRun", "Form", "lower_kernel", "run_in_engine", "structure_of"]
 
 _STRUCTURES: dict[str, Structure] = {"warp": "in_order", "warpgroup": "ping_pong", "tensor_memory": "two_tiles"}
-_DISPATCH = {"in_order": "dynamic", "longest_first": "longest_first", "persistent": "static"}
+_DISPATCH: dict[str, Literal["static", "dynamic", "longest_first"]] = {
+    "in_order": "dynamic",
+    "longest_first": "longest_first",
+    "persistent": "static",
+}
 _RATES = {"mxfp8": "fp8", "int8qk_fp16pv": "fp16", "int8qk_fp8pv": "fp8"}
 
 
@@ -37,6 +44,32 @@ class Form:
     def instances(self) -> int:
         """The instances that live on an SM."""
         return self.groups * self.blocks
+
+
+@dataclass(frozen=True, slots=True)
+class CycleRun:
+    """Seconds of a forward pass at the rated clock: its bound, and the engine's run with pipes that serve one instance
+    at a time and with instances in step. Between the two lies what overlap can do; launch and power come on top.
+    """
+
+    bound_s: float
+    one_at_a_time_s: float
+    in_step_s: float
+
+
+def run_in_engine(kernel: Kernel, gpu: Gpu, problem: Problem) -> CycleRun:
+    """Return the forward pass of a kernel run firing by firing; MappingError as `lower_kernel`.
+
+    >>> from arch_specs.load_gpu import load_gpu
+    >>> from simulator.targets.gpu.kernel import load_kernel
+    >>> call = Problem(q_heads=16, kv_heads=16, q_len=2048, kv_len=2048)
+    >>> run = run_in_engine(load_kernel("fa2"), load_gpu("a100_sxm_80"), call)
+    >>> run.bound_s < run.one_at_a_time_s < run.in_step_s
+    True
+    """
+    groups = [lower_kernel(kernel, gpu, problem, sharing=s).groups[0] for s in ("greedy", "fair")]
+    one, step = (float(run_group(group).makespan) * group.graph.tick_s for group in groups)
+    return CycleRun(float(bound_group(groups[0]).finite) * groups[0].graph.tick_s, one, step)
 
 
 def structure_of(kernel: Kernel, gpu: Gpu, problem: Problem) -> Form:
@@ -79,6 +112,7 @@ def lower_kernel(
 ) -> Program:
     """Return the forward pass of a kernel on a card as a program of tasks on its SMs.
 
+    With pipes that are shared evenly (`fair`) warpgroups in ping-pong lose their order: all instances go in step.
     Raises MappingError as `structure_of`, and where the card has no room for the least that the tile needs.
 
     >>> from arch_specs.load_gpu import load_gpu
@@ -99,11 +133,11 @@ def lower_kernel(
         window=problem.window,
     )
     launch = Launch(
-        form.structure,
+        "in_order" if sharing == "fair" and form.structure == "ping_pong" else form.structure,
         form.groups,
         form.blocks,
         stages=1 if kernel.operands == "warp" else 2,
-        dispatch=_DISPATCH[kernel.schedule("fwd").scheduler],  # type: ignore[arg-type]
+        dispatch=_DISPATCH[kernel.schedule("fwd").scheduler],
         sharing=sharing,
         signal=signal,
     )

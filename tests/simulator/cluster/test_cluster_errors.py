@@ -118,7 +118,7 @@ def refusal(model, cluster, placement, **demand):
 def test_weights_that_do_not_fit_say_by_how_much_and_which_pool_would():
     said = refusal(load_model("llama3_70b"), pair(1, 4), CORE, context=4096)
     assert said == (
-        "139 GB of weights do not fit on compute: 1 x h100_sxm have 72 GB usable, short by 67 GB; "
+        "141.1 GB of weights do not fit on compute: 1 x h100_sxm have 72 GB usable, short by 69.1 GB; "
         "the smallest pool that fits has 2 devices"
     )
     assert evaluate_cluster(load_model("llama3_70b"), pair(2, 4), CORE, Demand(context=4096)).batch > 0
@@ -180,7 +180,11 @@ def test_a_cut_of_one_pool_and_batches_without_a_cut_are_refused():
     [
         ({}, "give a context"),
         ({"context": 4096, "batch": 0}, "a batch of 0: at least one request is decoded"),
-        ({"context": 0}, "at least one token"),
+        ({"context": 0}, "context 0: at least 1, and finite"),
+        ({"context": float("nan")}, "context nan"),
+        ({"context": 9, "slowdown": 0}, "a slowdown of 0: above 0"),
+        ({"context": 9, "block": 0}, "block 0: at least 1"),
+        ({"prompt": -1, "generated": -1}, "prompt -1: at least 0, and finite\ngenerated -1: at least 1"),
         ({"context": 4096, "prefill": True}, "prefill is work for each request"),
     ],
 )

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from simulator.bounds import bound_group
 from simulator.engine import run_group
-from simulator.targets.cluster.closed import steady_state
+from simulator.targets.cluster.closed import steady_state, weights_on
 from simulator.targets.cluster.demand import Demand
 from simulator.targets.cluster.evaluate import evaluate_cluster
 from simulator.targets.cluster.layer import average_layer
 from simulator.targets.cluster.lower import TICK_S, lower_cluster
 from simulator.targets.cluster.placement import CUTS, Placement, crossings
-from simulator.targets.cluster.times import SCALARS, Numbers, arrays, numbers_of, stage_times
+from simulator.targets.cluster.times import SCALARS, Numbers, arrays, linear_sides, numbers_of, stage_times
 from tests.oracle import cluster_formulas as oracle
 from tests.simulator.cluster.designs import CORE, TOGETHER, alone, load_cluster, load_model, pair, paper_model
 
@@ -214,3 +214,37 @@ def test_attention_divided_by_request_takes_as_long_as_its_fullest_device():
     )
     busy = [sum(r.busy_s for r in report.rows if r.einsum == "A") for report in (even, odd)]
     assert busy[1] / busy[0] == pytest.approx(3 / 2)
+
+
+@pytest.mark.parametrize("name", [*MODELS, "qwen3_4b"])
+def test_every_byte_of_weights_lies_on_one_side_of_a_cut(name):
+    model = load_model(name)
+    layer = average_layer(model)
+    for cut in ("attention core", "attention block"):
+        sides = [weights_on(layer, Placement(cut), attention=side) for side in (False, True)]
+        assert sum(sides) == pytest.approx(model.weight_bytes, rel=1e-9)
+        assert (sides[1] > 0) == (cut == "attention block")
+    both = [weights_on(layer, Placement("phase"), attention=side) for side in (False, True)]
+    assert both == pytest.approx([model.weight_bytes] * 2, rel=1e-9)
+
+
+@pytest.mark.parametrize(("name", "batch", "state"), [
+    ("llama3_70b", 100, "bound by reading weights"),
+    ("llama3_70b", 300, "compute saturated"),
+    ("gpt_oss_120b", 300, "bound by reading weights"),
+])  # fmt: skip
+def test_what_binds_linear_layers_counts_the_experts_that_are_met(name, batch, state):
+    """A dense layer is saturated from about 240 requests on; a routed one reads nearly all experts long before."""
+    report = evaluate_cluster(load_model(name), alone(8), TOGETHER, Demand(batch=batch, context=500))
+    assert report.explain[0].startswith(f"linear layers: {state}")
+
+
+def test_experts_that_are_met_grow_with_requests_to_all():
+    layer, numbers = average_layer(load_model("gpt_oss_120b")), numbers_of(alone(8), TOGETHER, 1.0, 500.0)
+    read = [linear_sides(layer, TOGETHER, numbers, float(n))[1] for n in (1, 2, 100_000)]
+    rate = 8 * 3.35e12 * 0.8
+    dense = sum(layer.parameters.values()) * 2 * layer.layers
+    expert = layer.expert_parameters * layer.expert_bytes * layer.layers
+    assert read[0] * rate == pytest.approx(dense + 4 * expert)
+    assert read[1] * rate == pytest.approx(dense + (8 - 4 * 4 / 128) * expert)
+    assert read[2] * rate == pytest.approx(dense + 128 * expert)

@@ -151,3 +151,14 @@ def test_an_empty_h100_holds_about_thirty_sequences_of_8192():
         Demand(context=8192),
     )
     assert numbers.batch == 29  # 29.8, published as "about 30"
+
+
+def test_more_memory_devices_help_until_compute_saturates():
+    """Published: LLaMA3-70B saturates at about 800 requests."""
+    model, demand = paper_model("llama3_70b"), trace_demand("Azure-Conv")
+    reports = [evaluate_cluster(model, pair(2, count), TWO, demand) for count in (1, 2, 4, 8)]
+    rates = [report.tokens_per_s for report in reports]
+    assert rates[0] < rates[1] < rates[2] * 1.0001
+    assert rates[3] == pytest.approx(rates[2])
+    assert [report.batch > 800 for report in reports] == [False, False, True, True]
+    assert reports[2].explain[0].startswith("linear layers: compute saturated")

@@ -1,5 +1,9 @@
 """Serving: the loop against a walk over requests, conservation, queueing theory, and what goes wrong."""
 
+import csv
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -162,6 +166,22 @@ def test_a_decode_step_is_never_below_the_roofline(name):
         flop = 2 * model.active_parameters * n / (8 * gpu.flop_per_s("bf16", "async"))
         cache = n * 4096 * model.kv_bytes_per_token / (8 * gpu.dram_bytes_per_s)
         assert step.seconds(n, keys=n * 4096) >= max(flop, cache)
+
+
+def test_linear_layers_take_what_was_measured_within_a_fifth():
+    path = Path(__file__).parents[2] / "reference" / "linear_layers_70b.csv"
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    # Layers alone: no head; the feed-forward of Llama 2 and 3 70B is the same.
+    model = replace(load_model("llama3_70b"), vocab=1)
+    cards = {"h100": load_gpu("h100_sxm"), "a100": load_gpu("a100_sxm_80")}
+    off = []
+    for row in csv.DictReader(lines):
+        step = make_step_time(model, cards[row["gpu"]], int(row["cards"]))
+        alone = replace(step, overhead_s=0.0, reduce_s=0.0)
+        off.append(alone.seconds(int(row["tokens"])) / (80 * float(row["layer_us"]) * 1e-6) - 1)
+    assert len(off) == 56
+    assert np.abs(off).max() <= 0.21
+    assert np.abs(off).mean() <= 0.10
 
 
 def test_the_table_says_what_steps_take():

@@ -65,6 +65,11 @@ def test_a_table_by_batch_and_context_is_understood():
     assert table.seconds(16) == pytest.approx(0.01 + 16e-4)
 
 
+def test_designs_that_do_not_fit_are_passed_over():
+    text = "batch,context,feasible,tpot_s\n1,9,true,1\n1,99,true,2\n2,9,true,2\n2,99,true,3\n2,999,false,\n"
+    assert read_step_table(Source("sweep.csv", text)).keys == (0.0, 9.0, 18.0, 99.0, 198.0)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -75,6 +80,7 @@ def test_a_table_by_batch_and_context_is_understood():
         ("tokens,keys,seconds\n1,0,1\n1,9,2\n2,0,1\n", "no grid"),
         ("tokens,keys,seconds\n1,0,1\n1,9,2\n", "at least two of both"),
         ("tokens,keys,seconds\n", "lacks the column"),
+        ("tokens,keys,seconds\n1,0,1\n1,9,2\n2,0,1\n2,9,2\n2,9,3\n", "t.csv:6:1: 2 tokens over 9 keys are given twice"),
     ],
 )
 def test_what_is_no_table_is_told(text, message):

@@ -8,6 +8,8 @@ import pytest
 import attnsim
 from einsum_cascades.diagnostics import SpecError
 from simulator import library
+from simulator.accounting import find_accounting
+from simulator.evaluate import evaluate
 from simulator.plan import plan
 from simulator.sweep.run import Sweep
 from simulator.sweep.scalar import as_table, scalar_rows
@@ -126,3 +128,22 @@ def test_the_facade_sweeps_in_cycles():
     table = attnsim.sweep("attention_1pass", "fusemax", {"M": [1024]}, workload="bert", method="cycle")
     report = attnsim.evaluate("attention_1pass", "fusemax", workload="bert", method="cycle", M=1024)
     assert table.latency_s[0] == report.latency_s
+
+
+def test_knobs_are_chosen_with_ports_charged_on_both_paths():
+    free = space({"M": "2^10..2^15", "L3.capacity": "1MiB..32MiB:x2"}, "attention_3pass", "flat")
+    charged = replace(free, accounting=find_accounting("ports"))
+    sweep = Sweep(charged)
+    assert sweep.vector is not None
+    numbers = np.array([4, 11, 23])
+    ours, theirs = sweep.vector.table(numbers), as_table(charged, scalar_rows(charged, numbers))
+    for name in ("mapping.rows", "mapping.resident", "mapping.scores", "mapping.stationary"):
+        assert ours[name].tolist() == theirs[name].tolist()
+    np.testing.assert_allclose(ours["latency_s"], theirs["latency_s"], rtol=1e-12)
+
+
+def test_a_design_planned_with_ports_charged_is_no_slower_with_them_than_one_planned_without():
+    shape = {"workload": "bert", "mapping": "flat", "M": 4096}
+    planned = attnsim.evaluate("attention_3pass", "flat", accounting="ports", **shape)
+    other = evaluate(attnsim.design("attention_3pass", "flat", **shape), "ports")
+    assert planned.latency_s < 0.8 * other.latency_s
