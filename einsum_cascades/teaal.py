@@ -69,6 +69,7 @@ def write_teaal(cascade: Cascade) -> str:
         unsaid += [op for op in einsum.reduction_operators if op != "add"]
         unsaid += ["a number" for node in walk(einsum.expr) if isinstance(node, Number)]
         unsaid += ["a predicate"] * bool(einsum.predicates or einsum.conditions) + ["init"] * einsum.init
+        unsaid += ["a coordinate that is looked up"] * any(a.looked_up for a in einsum.accesses)
         if unsaid:
             wrong.append(
                 Problem(f"{einsum.name} has no form in TeAAL: {', '.join(dict.fromkeys(unsaid))}", einsum.span)

@@ -193,7 +193,7 @@ def _to_expr(value: Any, meaning: Mapping[Any, Expr]) -> Expr | None:
         found = top if value.q == 1 else Call("div", (top, Number(float(value.q))))
     elif isinstance(value, sympy.Add):
         found = _sum(value, meaning)
-    elif isinstance(value, sympy.Mul):
+    elif isinstance(value, sympy.Mul) or (isinstance(value, sympy.Pow) and value.exp == -1):
         top_value, bottom = sympy.fraction(value, exact=True)
         over = _fold("mul", [_to_expr(a, meaning) for a in sympy.Mul.make_args(top_value)])
         found = over if bottom == 1 else _call("div", [over, _to_expr(bottom, meaning)])

@@ -48,3 +48,9 @@ def test_every_einsum_that_teaal_cannot_say_is_named() -> None:
 def test_what_cannot_be_read_says_why(text: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         read_teaal(Source("x.yaml", text), "x")
+
+
+def test_a_gather_has_no_form_in_teaal() -> None:
+    text = "cascade g\nextent M, P\ninput A[M] I[P] in M\noutput Z[P]\nZ[p] = A[I[p]]"
+    with pytest.raises(SpecError, match="Z has no form in TeAAL: a coordinate that is looked up"):
+        write_teaal(parse(text))

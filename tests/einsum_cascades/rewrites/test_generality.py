@@ -34,6 +34,10 @@ CASES = [
     ("softmax_two_level", "G", 3, 1, False),
     ("attention_variance", "M", 4, 1, True),
     ("moving_average", "I", 1, 1, False),
+    ("entropy_of_logarithms", "M", 3, 1, True),
+    ("qk_norm", "M", 3, 1, False),
+    ("qk_norm", "E", 2, 1, False),
+    ("kl_divergence", "M", 3, 1, True),
     ("attention_normalised_scores", "M", 5, 2, False),
 ]
 
