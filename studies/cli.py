@@ -42,6 +42,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "measure-gpu": ("studies.commands_measure", "measure_command", "Measure attention on the GPU of this machine."),
     "study": ("studies.commands_study", "study_command", "Run one paper's analysis: table, figures, card."),
     "report": ("studies.commands_report", "report_command", "One page about a design, a sweep or a study."),
+    "import": ("studies.commands_exchange", "import_command", "Read a machine or Einsums of another tool."),
+    "export": ("studies.commands_exchange", "export_command", "Write a cascade for another tool."),
     "new": ("studies.commands_newcomer", "new_command", "Start a cascade, an architecture or a study of your own."),
     "schema": ("studies.commands_newcomer", "schema_command", "JSON Schema of hardware files, for editors."),
     "doctor": ("studies.commands_newcomer", "doctor_command", "What is installed, and where caches lie."),

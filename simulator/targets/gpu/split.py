@@ -91,7 +91,8 @@ def time_split(shape: Row, s: Row, out: Out) -> None:
     unique = batch * kv_heads * kv_len * key_bytes
     fits = unique <= s[c.L2_HOLDS]
     # Blocks that read the same keys find them in L2.
-    rate = s[c.L2_RATE] if fits else min(s[c.DRAM_RATE] * readers, s[c.REREAD_RATE])
+    warm = s[c.REREAD_RATE] if readers > 1 else s[c.L2_RATE]
+    rate = warm if fits else min(s[c.DRAM_RATE] * readers, s[c.REREAD_RATE])
     busy = pad(group * q_len, s) * keys * s[c.MMA] / s[c.CLOCK]
     parts = split_keys(items, tiles, shape[c.SPLITS], group, s)
     if s[c.SPLIT_RULE] == 3 and shape[c.SPLITS] == 0:
