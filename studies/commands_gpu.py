@@ -57,7 +57,12 @@ gpu_command.add_command(timeline_command)
 @click.option("--dtype", default="bf16", show_default=True)
 @click.option("--kv-dtype", default="", help="As --dtype.")
 @click.option("--timing", default="burst", show_default=True, metavar="MODE", help=_TIMING)
-@click.option("--page-size", type=int, default=0, help="Keys of a page of the cache; 0 for a cache in one piece.")
+@click.option(
+    "--page-size",
+    type=int,
+    default=0,
+    help="Keys of a page of the cache; checked, not charged: measured kernels take pages of 16 and more alike.",
+)
 @click.option("--splits", type=int, default=0, help="Parts of the keys in decode; 0 for the kernel's rule.")
 @click.option("--calibration", "calibration", default="shipped", show_default=True, metavar="shipped|none|FILE")
 @click.option("--level", type=click.Choice(["T0", "T1", "T2"]), default="T2", show_default=True, help=_LEVEL)
