@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,10 +34,15 @@ __all__ = [
     "shape_of",
 ]
 
+TABLE = Path(__file__).parent / "data" / "catalogue.csv"
 SHAPES = Path(__file__).parent / "data" / "catalogue_shapes.yaml"
 # Families around attention, and examples of the theory: there is no attention to compare them with.
 WITHOUT_COSTS = ("layers", "examples")
 _WORD_BYTES = 2
+_COLUMNS = [
+    "cascade", "made_of", "live", "live_per", "group", "queries", "keys", "matrix_flop", "special", "bytes",
+    "flop_over_dense", "bytes_over_dense", "h100_s", "h100_by", "b200_s", "b200_by", "fusemax_s", "fusemax_by",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +161,25 @@ def measure_row(name: str, family: str) -> dict[str, Any]:
     return row if family in WITHOUT_COSTS else row | measure_costs(name)
 
 
-def write_rows() -> str:
-    """Return the catalogue's table as CSV, all cascades measured (a minute)."""
+def write_rows(known: str = "") -> str:
+    """Return the catalogue's table as CSV; of a `known` one, the rows whose cascade, shape and machines are the same.
+
+    All rows take a minute.
+    """
     import pandas as pd
 
-    rows = [measure_row(name, family) for name, family in read_families().items()]
-    text = pd.DataFrame(rows).to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    return "# Made by: python -m studies.catalogue_costs > studies/data/catalogue.csv\n" + text
+    kept = {tuple(line.split(",")[:2]): line for line in known.splitlines()}
+    lines = ["# Made by: python -m studies.catalogue_costs [--all]"]
+    for name, family in read_families().items():
+        line = kept.get((name, fingerprint(name)))
+        if line is None:
+            row = pd.DataFrame([measure_row(name, family)]).reindex(columns=_COLUMNS)
+            line = row.to_csv(index=False, header=False, float_format="%.6g").strip()
+        lines.append(line)
+    lines.insert(1, ",".join(_COLUMNS))
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    print(write_rows(), end="")
+    past = "" if "--all" in sys.argv else TABLE.read_text(encoding="utf-8")
+    TABLE.write_text(write_rows(past), encoding="utf-8")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from math import isnan
 from typing import Any
 
+from einsum_cascades.diagnostics import StudyError
 from einsum_cascades.registry import locate
 from studies.catalogue import Row, find_mechanism, read_families, read_rows
 from studies.tables import read_table
@@ -43,8 +44,8 @@ dense softmax attention, and the least time that it takes on three machines. `at
 - **Live words** are what is kept for each coordinate of the ranks in brackets.
 - **FLOP** and **bytes** are those of the cascade over those of dense, unmasked softmax attention at the same queries,
   keys and widths: 2 P M (E + F) FLOP a head, Q, K, V and output moved once. FLOP are products that are summed. Bytes
-  are 16-bit words of inputs that are read and of outputs, once each: no mapping moves fewer. An input counts whole unless
-  all its reads look coordinates up; shares of what depends on values are those that the cascade states.
+  are 16-bit words of inputs that are read and of outputs, once each: no mapping moves fewer. An input counts whole
+  unless all its reads look coordinates up; shares of what depends on values are those that the cascade states.
 - **Bounds** are the least seconds of this work and what takes them: `max(FLOP / tensor cores, special functions / their
   units, bytes / DRAM)` at rated clocks in bf16. On the FuseMax chip both arrays multiply and take exponentials, six
   cycles each, and one divides. Additions, comparisons, further passes and launches come on top.
@@ -82,6 +83,8 @@ def write_catalogue_page() -> str:
         row["cascade"]: {str(k): v for k, v in row.items()} for row in table.to_dict("records")
     }
     families = read_families()
+    if missing := [name for name in families if name not in rows]:
+        raise StudyError(f"not measured: {', '.join(missing)}; python -m studies.catalogue_costs measures")
     parts = [_HEAD]
     for family, (about, shown) in FAMILIES.items():
         names = [name for name, its in families.items() if its == family]
