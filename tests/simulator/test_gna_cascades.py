@@ -54,7 +54,6 @@ def test_the_cascades_count_long_maps_too(tokens, width):
     assert operations("attention_gna_1d", M=tokens, L=width // 2, R=width - width // 2)["SN"]["exp"] == pairs
 
 
-<<<<<<< HEAD
 @settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_maps_of_two_dimensions_cost_the_allowed_pairs(data):
@@ -70,7 +69,6 @@ def test_maps_of_two_dimensions_cost_the_allowed_pairs(data):
     given = {f"{name}{d}": values[i] for name, values in names.items() for i, d in enumerate("XY")}
     found = operations("attention_gna_2d", **given)
     assert found["SLN"]["exp"] == windows[0].pairs() * windows[1].pairs()
-=======
 GENERALIZED = {
     "QK": {"mul": E, "acc": E},
     "LM": {"max": 1},
@@ -101,4 +99,3 @@ def test_maps_of_several_dimensions_cost_the_allowed_pairs(extents, window, stri
     found = operations(f"attention_gna_{rank}d", **known)
     expected = {einsum: {op: n * pairs for op, n in ops.items()} for einsum, ops in GENERALIZED.items()}
     assert {einsum: found[einsum] for einsum in GENERALIZED} == expected
->>>>>>> gna-times
