@@ -208,8 +208,10 @@ class Architecture:
         field_of = next(f for f in dataclasses.fields(owners[-1]) if f.name == name)
         value = getattr(owners[-1], name)
         unit = field_of.metadata.get("unit")
-        plain = unit is None or isinstance(value, Fraction)  # a third of a cycle has no decimal text
-        text = "none" if value is None else str(value) if plain else format_quantity(value, unit)
+        if unit is None or value is None or isinstance(value, Fraction):  # a third of a cycle has no decimal text
+            text = "none" if value is None else str(value)
+        else:
+            text = format_quantity(value, unit)
         return self._path(owners, field_of.metadata.get("key", name)), text
 
     def path(self, dotted: str) -> str:
