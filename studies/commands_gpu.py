@@ -13,6 +13,7 @@ from einsum_cascades.diagnostics import MappingError, SpecError, read_source
 from einsum_cascades.diagnostics import Problem as Finding
 from studies.cli import library_folders
 from studies.commands_gpu_timeline import timeline_command
+from studies.compiling import telling_of_compiling
 from studies.output import Output, emit, output_options
 
 if TYPE_CHECKING:
@@ -129,7 +130,8 @@ def _run(kernel: str, gpu: Gpu, problem: Problem) -> dict[str, float]:
 
     if problem.pass_ != "fwd":
         raise MappingError(f"--method cycle runs forward passes, not {problem.pass_}")
-    run = run_in_engine(load_kernel(kernel, library_folders()), gpu, problem)
+    with telling_of_compiling():
+        run = run_in_engine(load_kernel(kernel, library_folders()), gpu, problem)
     return {f"cycle_{name}": seconds for name, seconds in asdict(run).items()}
 
 
