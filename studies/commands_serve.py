@@ -174,7 +174,7 @@ def serve_command(
     server = (read_step_table(read_source(table)) if table else step, pool, policy)
     rows = []
     for one, requests_of in _traffic(trace, rate, count, (lengths, prompt, generated)):
-        with telling_of_compiling("the server's loop"):
+        with telling_of_compiling("the server's loop", 5):
             runs = [_figures(requests_of(seed), replicas, server, objective) for seed in range(seeds)]
         rows.append(({} if one is None else {"rate_per_s": one}) | _estimates(runs))
     if figure is not None:
