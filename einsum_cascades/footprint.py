@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from einsum_cascades.counts import count_operations
-from einsum_cascades.domains import find_domains
+from einsum_cascades.domains import find_conditions, find_domains
 from einsum_cascades.ir import Cascade, Einsum, Predicate, rank_of
+from einsum_cascades.kept import count_kept
 from einsum_cascades.passes import Passes
-from einsum_cascades.points import constant_of, count_points, extent_of, words_of
+from einsum_cascades.points import constant_of, extent_of, words_of
 from einsum_cascades.polynomial import Polynomial, number, smaller
 
 __all__ = ["Crossing", "Live", "find_crossings", "find_live", "largest_fitting", "minimum_footprints"]
@@ -134,7 +135,7 @@ def find_crossings(cascade: Cascade, passes: Passes, rank: str) -> tuple[Crossin
     levels = _when_needed(cascade, passes.levels[rank])
     parts = _parts(cascade, rank)
     operations = count_operations(cascade)
-    domains = find_domains(cascade)
+    domains, conditions = find_domains(cascade), find_conditions(cascade)
     found = []
     for einsum in cascade.extended:
         tensor = cascade.tensor(einsum.name)
@@ -144,7 +145,7 @@ def find_crossings(cascade: Cascade, passes: Passes, rank: str) -> tuple[Crossin
         if not later or not along or tensor.name in cascade.generations:
             continue
         own = [p for p in domains[einsum.name] if set(p.left.variables) <= set(einsum.output.variables)]
-        words = count_points(cascade, einsum.output.variables, own)
+        words = count_kept(cascade, einsum.output.variables, own, conditions[einsum.name])
         found.append(
             Crossing(
                 tensor.name,

@@ -165,5 +165,6 @@ def _other_cascade(cascade: str, template: Template, search: Search) -> str:
                 able.append(entry.name)
         except SpecError:
             continue  # a broken file elsewhere in the library is not what this message is about
-    remedy = f"mappings for it: {', '.join(able)}" if able else "no mapping of the library is for it"
+    none = "no mapping of the library is for it; 'attnsim search' finds one, and saves it with --save"
+    remedy = f"mappings for it: {', '.join(able)}" if able else none
     return f"mapping {template.name} is for {template.cascade}, not for {cascade}; {remedy}"

@@ -40,7 +40,7 @@ def validate_gpu(data: Path, calibrate: str, out: Path | None, form: str) -> Non
 
     found = validate(data, calibrate)
     if out is not None:
-        emit(None, Output("json" if out.suffix.lower() == ".json" else "csv", out), rows=found.rows())
+        emit(found.rows(), Output("json" if out.suffix.lower() == ".json" else "csv", out))
         click.echo(f"wrote {out}", err=True)
     answer = found.to_json()
     if form == "table":

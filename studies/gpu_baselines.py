@@ -34,7 +34,8 @@ Fit = Callable[[pd.DataFrame], Predict]  # rows with `time_ms` -> what predicts 
 _EXTENTS = ("batch", "heads_q", "heads_kv", "head_dim", "head_dim_v", "seq_q", "seq_kv", "window")
 _CATEGORIES = ("gpu", "kernel", "op", "dtype", "kv_dtype", "pass", "causal", "timing")
 _SHEET = ("sm_count", "clock_rated_hz", "exp_per_clk", "l2_bytes", "dram_bytes_per_s", "tdp_w")
-_ROUNDS, _MANY = 400, 1000  # of boosting, with many rows
+_REMEMBERED = 8000
+_ROUNDS = ((1000, 100), (10_000, 400), (float("inf"), 1500))  # of boosting, by how many rows teach at most
 _LAUNCHES = np.geomspace(3e-7, 2e-4, 40)
 _EFFICIENCIES = np.geomspace(0.02, 1.5, 60)
 
@@ -88,8 +89,9 @@ def fit_nearest(train: pd.DataFrame) -> Predict:
     """Return the time of the nearest measured row, scaled by the ratio of the two rooflines.
 
     Nearest by distance of binary logarithms of the extents; another GPU, kernel, operator, type, pass, mask or timing
-    counts as three doublings each.
+    counts as three doublings each. Of very many rows only some thousands, evenly taken, are remembered.
     """
+    train = train.iloc[:: -(-len(train) // _REMEMBERED)]
     extents, words = _logs(train), train[list(_CATEGORIES)].astype(str).to_numpy()
     scaled = train["time_ms"].to_numpy(float) / 1e3 / train["roofline_s"].to_numpy(float)
 
@@ -106,6 +108,16 @@ def fit_nearest(train: pd.DataFrame) -> Predict:
 
 def _logs(frame: pd.DataFrame) -> Array:
     return np.log2(1.0 + frame[list(_EXTENTS)].to_numpy(float))
+
+
+def _ratios(frame: pd.DataFrame) -> Array:
+    """Return what decides between regimes: query tiles and heads per SM, intensity, group of heads, keys per query."""
+    heads, sms = (frame[name].to_numpy(float) for name in ("heads_q", "sheet_sm_count"))
+    batch, heads_kv, sq, sk = (frame[name].to_numpy(float) for name in ("batch", "heads_kv", "seq_q", "seq_kv"))
+    tiles = np.ceil(sq / 128) * batch * heads / sms
+    intensity = (1 + frame["flop"].to_numpy(float)) / frame["bytes"].to_numpy(float)
+    ratios = (tiles, batch * heads_kv / sms, intensity, heads / heads_kv, sk / sq)
+    return np.column_stack([*(np.log2(ratio) for ratio in ratios), tiles % 1])
 
 
 def fit_trees(train: pd.DataFrame) -> Predict:
@@ -136,13 +148,13 @@ def _fit_trees(train: pd.DataFrame, target: Array, base: Callable[[pd.DataFrame]
         sheet = [name for name in frame if str(name).startswith("sheet_")]
         ours = ["ours_s"] if "ours_s" in train else []
         work = np.log2(1e-12 + frame[["flop", "bytes", "roofline_s", *ours, *sheet]].to_numpy(float))
-        return np.column_stack([*words, _logs(frame), work])
+        return np.column_stack([*words, _logs(frame), work, _ratios(frame)])
 
     few = [len(codes[name]) < 255 for name in _CATEGORIES]
     features = columns(train)
     mask = few + [False] * (features.shape[1] - len(few))
     model = ensemble.HistGradientBoostingRegressor(
-        max_iter=_ROUNDS if len(train) > _MANY else _ROUNDS // 4,
+        max_iter=next(rounds for most, rounds in _ROUNDS if len(train) <= most),
         learning_rate=0.08,
         min_samples_leaf=8,
         categorical_features=mask,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ BASELINES: dict[str, Fit] = {
     "boosted trees": fit_trees,
 }
 _LEVELS = {"ours T0": "T0", "ours T1": "T1", "ours T2": "T2"}
-_NEEDS_SKLEARN = ("boosted trees", "hybrid")
 
 
 def without_rows() -> Calibration:
@@ -45,11 +43,11 @@ def add_schedule(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**names)[known].reset_index(drop=True)
 
 
-def judge_fold(frame: pd.DataFrame, fold: Fold) -> pd.DataFrame:
+def judge_fold(frame: pd.DataFrame, fold: Fold, trees: bool = False) -> pd.DataFrame:
     """Return for the rows that judge a column of seconds for each predictor, and T2's interval (`low_s`, `high_s`).
 
-    Constants are fitted on a part of the shapes that teach; the interval is that of their other part. Trees and the
-    hybrid are left out where scikit-learn is not installed.
+    Constants are fitted on a part of the shapes that teach; the interval is that of their other part. `trees` asks for
+    boosted trees and the hybrid too, which need scikit-learn.
     """
     train, test = frame[fold.train].reset_index(drop=True), frame[fold.test]
     fitted = fit_calibration(
@@ -65,28 +63,30 @@ def judge_fold(frame: pd.DataFrame, fold: Fold) -> pd.DataFrame:
         out[name] = found["predicted_s"].to_numpy(float)
     out |= {name: found[name] for name in ("low_s", "high_s", "regime")}
     for name, fit in BASELINES.items():
-        if name not in _NEEDS_SKLEARN or find_spec("sklearn"):
+        if trees or name != "boosted trees":
             out[name] = fit(train)(test)
-    if find_spec("sklearn"):
+    if trees:
         taught = train.assign(ours_s=predict_rows(train, calibration=fitted, level="T2")["predicted_s"])
         out["hybrid"] = fit_residual_trees(taught)(test.assign(ours_s=out["ours T2"]))
     return pd.DataFrame({"split": fold.split, "left_out": fold.left_out, **out}, index=test.index)
 
 
-def compare(frame: pd.DataFrame, splits: Iterable[str] = tuple(SPLITS), say: Say = lambda _: None) -> pd.DataFrame:
+def compare(
+    frame: pd.DataFrame, splits: Iterable[str] = tuple(SPLITS), say: Say = lambda _: None, trees: bool = False
+) -> pd.DataFrame:
     """Return the judged rows of all folds of some splits, one below the other, with the measured columns beside.
 
-    `frame` holds rows as of `load_rows` and `add_schedule`.
+    `frame` holds rows as of `load_rows` and `add_schedule`; `trees` as in `judge_fold`.
     """
-    return pd.concat(list(_judged(frame, splits, say)), ignore_index=True)
+    return pd.concat(list(_judged(frame, splits, say, trees)), ignore_index=True)
 
 
-def _judged(frame: pd.DataFrame, splits: Iterable[str], say: Say) -> Iterator[pd.DataFrame]:
+def _judged(frame: pd.DataFrame, splits: Iterable[str], say: Say, trees: bool) -> Iterator[pd.DataFrame]:
     kept = ["card", "kernel", "schedule", "constants", "op", "pass", "timing", "time_ms"]
     for split in splits:
         for fold in make_folds(frame, split):
             say(f"gpu_accuracy: {split}, without {fold.left_out}: {int(fold.test.sum())} rows judged")
-            yield frame.loc[fold.test, kept].join(judge_fold(frame, fold)).rename_axis("at").reset_index()
+            yield frame.loc[fold.test, kept].join(judge_fold(frame, fold, trees)).rename_axis("at").reset_index()
 
 
 def score_splits(judged: pd.DataFrame, groups: tuple[str, ...] = ("split",)) -> pd.DataFrame:

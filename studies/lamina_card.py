@@ -32,6 +32,7 @@ def make_card(
     return (
         *_batches(table),
         *_gains(table),
+        *_hosts(table),
         *_money(table, cuts),
         *_overlap(overlap),
         *_links(bandwidth),
@@ -93,21 +94,6 @@ def _gains(table: pd.DataFrame) -> Iterator[Claim]:
         f"{table.tokens_block.div(table.tokens_two_batches).max():.2f} of its tokens/s",
         "ours",
     )
-    for column in (c for c in table.columns if c.startswith("gain_host_")):
-        host = column.removeprefix("gain_host_").removesuffix("ms")
-        for name, published, ours in (
-            ("smallest", 1.161, 1 + float(table[column].min())),
-            ("largest", 1.901, 1 + float(table[column].max())),
-        ):
-            # Without a published figure: a constant that is solved from a figure does not reproduce it.
-            yield Claim(
-                f"throughput, {name} of twelve cases, were every step of the baseline {host} ms longer",
-                None,
-                ours,
-                0.0,
-                f"published {published:g}; the constant is sought so that both figures come out, one number for two",
-                f"{_PAPER}, abstract",
-            )
     yield Claim(
         "cases in which two batches by turns are not slower than one",
         None,
@@ -128,6 +114,24 @@ def _gains(table: pd.DataFrame) -> Iterator[Claim]:
         float(table.tpot_ratio.min()),
         float(table.tpot_ratio.max()),
     )
+
+
+def _hosts(table: pd.DataFrame) -> Iterator[Claim]:
+    for column in (c for c in table.columns if c.startswith("gain_host_")):
+        host = column.removeprefix("gain_host_").removesuffix("ms")
+        for name, published, ours in (
+            ("smallest", 1.161, 1 + float(table[column].min())),
+            ("largest", 1.901, 1 + float(table[column].max())),
+        ):
+            # Without a published figure: a constant that is solved from a figure does not reproduce it.
+            yield Claim(
+                f"throughput, {name} of twelve cases, were every step of the baseline {host} ms longer",
+                None,
+                ours,
+                0.0,
+                f"published {published:g}; the constant is sought so that both figures come out, one number for two",
+                f"{_PAPER}, abstract",
+            )
 
 
 def _money(table: pd.DataFrame, cuts: pd.DataFrame) -> Iterator[Claim]:

@@ -17,6 +17,7 @@ __all__ = [
     "paged_attention",
     "residual_attention",
     "ring_attention",
+    "sigmoid_attention",
     "sink_attention",
     "softmax_attention",
     "softmax_weights",
@@ -151,3 +152,10 @@ def attention_gradient(inputs: Inputs, extents: Extents) -> Outputs:
         dk[head] += np.outer(query, ds)
         dv[head] += np.outer(gradient, a)
     return {"DQ": dq, "DK": dk, "DV": dv}
+
+
+def sigmoid_attention(inputs: Inputs, extents: Extents) -> Outputs:
+    """Return values weighted by 1 / (1 + M exp(-score)), the sigmoid of the score less log(M)."""
+    scores = np.swapaxes(inputs["Q"], -1, -2) @ inputs["K"]
+    weights = 1 / (1 + extents["M"] * np.exp(-scores))
+    return {"AV": np.swapaxes(weights @ np.swapaxes(inputs["V"], -1, -2), -1, -2)}

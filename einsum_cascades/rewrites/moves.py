@@ -10,6 +10,7 @@ from einsum_cascades.rewrites.absorb import absorb
 from einsum_cascades.rewrites.defer import defer, distribute, stage
 from einsum_cascades.rewrites.extract import extract
 from einsum_cascades.rewrites.online import combine, online
+from einsum_cascades.rewrites.recentre import recentre
 from einsum_cascades.rewrites.rule import Answer, Refusal, Rewrite, Rule
 from einsum_cascades.rewrites.scan import scan
 from einsum_cascades.rewrites.share import share, unfuse
@@ -103,6 +104,7 @@ def _run(trail: Trail, tile: str) -> None:
 def _summarise(trail: Trail, tile: str) -> None:
     """Make summaries of every tile and combine them."""
     found = trail.repeat(lambda c: combine(c, lambda e: tile in e.reduced))
+    found = trail.repeat(lambda c: recentre(c, lambda e: tile in e.reduced)) or found
     trail.tidy()
     if not found:
         trail.steps.clear()

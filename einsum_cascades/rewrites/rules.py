@@ -7,6 +7,7 @@ from einsum_cascades.rewrites.defer import defer, distribute, stage
 from einsum_cascades.rewrites.extract import extract
 from einsum_cascades.rewrites.fuse import fuse, prune
 from einsum_cascades.rewrites.online import combine, online
+from einsum_cascades.rewrites.recentre import recentre
 from einsum_cascades.rewrites.rule import Rule
 from einsum_cascades.rewrites.scan import scan
 from einsum_cascades.rewrites.share import share, unfuse
@@ -22,6 +23,7 @@ RULES: dict[str, Rule] = {
     "scan": scan,
     "online": online,
     "combine": combine,
+    "recentre": recentre,
     "share": share,
     "absorb": absorb,
     "extract": extract,

@@ -15,7 +15,7 @@ import sympy
 from einsum_cascades.ir import Access, Call, Expr, Number, Symbol
 from einsum_cascades.printer import print_expr
 
-__all__ = ["Correction", "Inseparable", "find_correction"]
+__all__ = ["Correction", "Inseparable", "find_correction", "find_taylor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,29 @@ def find_correction(
     return Correction(made, bounded)
 
 
+def find_taylor(factors: Sequence[tuple[Expr, bool]], late: Expr) -> list[Expr] | None:
+    """Return the derivatives by a late value over their factorials, from the value itself on, of a product.
+
+    None where it is no polynomial in the late value.
+    """
+    table = _Table({late: (late, late, 0)})
+    whole = sympy.Integer(1)
+    for expr, under in factors:
+        value = table.to_sympy(expr)
+        whole = whole / value if under else whole * value
+    (moving,) = table.moving or {None: late}
+    if moving is None or not whole.is_polynomial(moving):
+        return None
+    meaning = table.streamed | table.fixed | {moving: late}
+    found = []
+    for order in range(sympy.degree(sympy.expand(whole), moving) + 1):
+        term = _to_expr(sympy.factor(sympy.diff(whole, moving, order) / sympy.factorial(order)), meaning)
+        if term is None:
+            return None
+        found.append(term)
+    return found
+
+
 class _Table:
     """Expressions as symbols: late values that move, what is streamed, and what is neither."""
 
@@ -95,11 +118,11 @@ class _Table:
         match expr:
             case Number(value):
                 return sympy.Rational(value) if abs(value) < float("inf") else sympy.oo * (1 if value > 0 else -1)
-            case Symbol(name):
+            case Symbol(name) if name[0].isupper():
                 made = sympy.Symbol(name, positive=True)
                 self.fixed[made] = expr
                 return made
-            case Access():
+            case Access() | Symbol():
                 return self.symbol(expr)
             case Call(operator, arguments):
                 parts = [self.to_sympy(a) for a in arguments]
@@ -170,7 +193,7 @@ def _to_expr(value: Any, meaning: Mapping[Any, Expr]) -> Expr | None:
         found = top if value.q == 1 else Call("div", (top, Number(float(value.q))))
     elif isinstance(value, sympy.Add):
         found = _sum(value, meaning)
-    elif isinstance(value, sympy.Mul):
+    elif isinstance(value, sympy.Mul) or (isinstance(value, sympy.Pow) and value.exp == -1):
         top_value, bottom = sympy.fraction(value, exact=True)
         over = _fold("mul", [_to_expr(a, meaning) for a in sympy.Mul.make_args(top_value)])
         found = over if bottom == 1 else _call("div", [over, _to_expr(bottom, meaning)])

@@ -113,6 +113,8 @@ def _expand(expr: Expr, at: Setting) -> list[Product]:
             terms = [a * b for a, b in cross(inner, inner)] if _frees(inner, at) else terms
         case Call("log", (argument,)):
             terms = _log(expr, argument, at)
+        case Call("exp", (argument,)):
+            terms = _exp(expr, argument, at)
     return terms
 
 
@@ -158,6 +160,39 @@ def _log(expr: Expr, argument: Expr, at: Setting) -> list[Product]:
             first, second = Call("log", (left,)), Call("log", (right,))
             return [*_expand(first, at), *(t.scaled(sign) for t in _expand(second, at))]
     return [_atom(expr)]
+
+
+def _exp(expr: Expr, argument: Expr, at: Setting) -> list[Product]:
+    """Return an exponential with the logarithms of late values in it as factors: exp(x - log d) = exp(x) / d."""
+    terms = _expand(argument, replace(at, sums=True))
+    freed = Product()
+    rest: list[Product] = []
+    for term in terms:
+        value = _logarithm(term, at)
+        if value is None:
+            rest.append(term)
+        else:
+            freed = freed * (Product(over=(value,)) if term.coefficient > 0 else Product(under=(value,)))
+    if not rest or len(rest) == len(terms):
+        return [_atom(expr)]
+    total = to_expr(rest[0])
+    for term in rest[1:]:
+        total = Call("add" if term.coefficient > 0 else "sub", (total, to_expr(term.scaled(_sign(term)))))
+    return [Product(over=(Call("exp", (total,)),)) * freed]
+
+
+def _sign(term: Product) -> Fraction:
+    return Fraction(1 if term.coefficient > 0 else -1)
+
+
+def _logarithm(term: Product, at: Setting) -> Expr | None:
+    """Return the late value of which a term is the logarithm, or its negative."""
+    if abs(term.coefficient) != 1 or len(term.over) != 1 or term.under or not at.late(term.over[0]):
+        return None
+    match _opened(term.over[0], at):
+        case Call("log", (argument,)):
+            return argument
+    return None
 
 
 def _opened(expr: Expr, at: Setting) -> Expr:

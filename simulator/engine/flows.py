@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from simulator.engine import lay
 from simulator.engine.jit import linked
-from simulator.engine.plan import UNIT
+from simulator.engine.lay import WORK_UNIT
 from simulator.engine.state import INF
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ def level(m: Ints, row: int, n: int, now: int) -> None:
     """Give the flows through a resource their shares from now on, as seen from a row."""
     if m[m[lay.SCOPE] + n] != 1:
         running = settle(m, row, n, now)
-        supply = UNIT if m[m[lay.SCOPE] + n] == 0 else max(1, UNIT // m[lay.LIVE])
+        supply = WORK_UNIT if m[m[lay.SCOPE] + n] == 0 else max(1, WORK_UNIT // m[lay.LIVE])
     else:
-        running, supply = 0, UNIT
+        running, supply = 0, WORK_UNIT
         base = m[lay.ROW] + m[m[lay.UNIT] + row] * m[lay.SLOTS]
         for slot in range(m[lay.SLOTS]):
             if m[base + slot] >= 0:

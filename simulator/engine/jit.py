@@ -1,7 +1,7 @@
 """Compiled kernels: each is a plain function first, and compiled under a second name.
 
-The machine code is kept on disk in a folder named after the sources and the compiler, so that it is never stale.
-`ATTNSIM_NO_CACHE=1` switches that off; a folder that cannot be written is not an error.
+The machine code is kept on disk in a folder named after the sources of the kernels and the compiler, so that it is
+never stale. `ATTNSIM_NO_CACHE=1` switches that off; a folder that cannot be written is not an error.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ numba: Any = _typed_numba
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
+# What machine code is made from; a change elsewhere compiles nothing anew.
+_KERNELS = ("events", "flows", "jit", "jump", "lay", "state", "static")
 # Kernels allocate nothing: they need no reference counts (`_nrt`), and are fastest in one piece (`forceinline`).
 _OPTIONS = {"_nrt": False, "error_model": "numpy"}
 
@@ -58,7 +60,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 @cache
 def _folder() -> Path:
     digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+    for name in _KERNELS:
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "attnsim" / f"engine-{digest.hexdigest()[:16]}"

@@ -6,7 +6,9 @@ graph, scalars of the run, and the places where its tables start; `TABLES` gives
 
 from __future__ import annotations
 
-__all__ = ["HEADER", "PLAN", "TABLES"]
+__all__ = ["HEADER", "PLAN", "TABLES", "WORK_UNIT"]
+
+WORK_UNIT = 1 << 20  # parts of what a fluid resource does in a part of a tick
 
 # Counts of the graph.
 TASKS, FLOWS, RESOURCES, HOLDS, ROWS, UNITS, SLOTS, PLACES, WIDEST, RING, LEAVES, INSTANCES, QUEUES, LINES = range(14)

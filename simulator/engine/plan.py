@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from einsum_cascades.diagnostics import MappingError
 from simulator.bounds import refuse_deadlock
+from simulator.engine.lay import WORK_UNIT as UNIT
 from simulator.taskgraph import Edge, Group, InstanceClass, Instances, Resource, Task, TaskGraph
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["CAUSES", "FINEST", "UNIT", "Compiled", "Plan", "compile_group"]
 
 FINEST = 1 << 16
-UNIT = 1 << 20
 # A flow of this many parts is rounded by less than a thousandth.
 _FLOW_PARTS = 1024
 CAUSES = ("data", "order", "buffer", "resource")

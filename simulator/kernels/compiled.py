@@ -35,6 +35,7 @@ class CompiledDesign:
         self._derived = tuple(d for d in terms.derived if d.name in self._place)
         self._strip = self._given.size // max(1, len(self._place))
         self._path = {name: self._parameter(name) for name in varied}
+        self._decisive = tuple(n for n in varied if any(d.depends_on(self._path[n]) for d in self._derived))
         self._found: dict[tuple[float, ...], dict[str, float]] = {}
 
     def figures(self, values: Mapping[str, float]) -> dict[str, float | str | bool]:
@@ -76,14 +77,12 @@ class CompiledDesign:
 
     def _look_up(self, values: Mapping[str, float]) -> dict[str, float]:
         """Return the parameters that are looked up for a machine; each machine once."""
-        numbers = {name: values[name] for name in self.varied if "." in self._path[name] or name in _OWN}
-        numbers = {name: value for name, value in numbers.items() if not name.startswith("mapping.")}
-        if not self._derived or not numbers:
+        if not self._decisive:
             return {}
-        key = tuple(numbers.values())
+        key = tuple(values[name] for name in self._decisive)
         if key not in self._found:
             machine: Architecture = self.design.architecture
-            for name, value in numbers.items():
+            for name, value in zip(self._decisive, key, strict=True):
                 machine = machine.replace(name, value)
             self._found[key] = {d.name: d.compute(machine) for d in self._derived}
         return self._found[key]

@@ -16,6 +16,9 @@ from simulator.workload import Workload
 __all__ = ["Check", "Derived", "Family", "Unsupported"]
 
 
+_LANES = ("rows", "cols")
+
+
 class Unsupported(Exception):
     """What makes a family of designs more than a change of numbers; such designs go the scalar path one by one."""
 
@@ -36,6 +39,11 @@ class Derived:
     name: str
     part: str
     compute: Callable[[Architecture], float]
+
+    def depends_on(self, path: str) -> bool:
+        """Say whether the number of a machine at a path can change it: what a lane costs, their count does not."""
+        owner, _, name = path.rpartition(".")
+        return path == "node_m" or (owner.split(".")[0] == self.part and not (owner == self.part and name in _LANES))
 
 
 @dataclass

@@ -16,8 +16,6 @@ from simulator.sweep.space import Column, Space
 
 __all__ = ["Columns", "Inputs"]
 
-_LANES = ("rows", "cols")  # what a lane costs does not depend on how many there are
-
 
 @dataclass
 class Inputs:
@@ -52,7 +50,7 @@ class Inputs:
         axes = [
             axis
             for path, axis in self.axis_of.items()
-            if axis.kind == "number" and _matters(path, derived.part) and len(axis.values) > 1
+            if axis.kind == "number" and derived.depends_on(path) and len(axis.values) > 1
         ]
         if not axes:
             if derived.name not in self.known:
@@ -77,9 +75,3 @@ class Inputs:
         for name, place in places.items():
             machine = machine.replace(name, values[name][int(place)])
         return machine
-
-
-def _matters(path: str, part: str) -> bool:
-    """Say whether a number of the machine can change what a part costs."""
-    owner, _, name = path.rpartition(".")
-    return path == "node_m" or (owner.split(".")[0] == part and not (owner == part and name in _LANES))

@@ -1,5 +1,7 @@
 """What depends on values: conditions, coordinates that are looked up, selections by `top`."""
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,6 +21,7 @@ from einsum_cascades.passes import count_passes
 from einsum_cascades.printer import print_cascade
 from einsum_cascades.rewrites.search import rewrite
 from tests.oracle.compare import compare_passes
+from tests.oracle.random_cascades import chosen_cascade
 
 HEAD = "cascade case\nextent {extents}\ninput {inputs}\noutput {output}\n"
 
@@ -299,9 +302,10 @@ def test_a_tile_may_be_walked_under_another_name_of_its_rank() -> None:
     assert str(count_passes(found).ranks["M"]) == "1"
 
 
-def test_what_depends_on_values_is_not_rewritten() -> None:
-    with pytest.raises(SpecError, match="Z depends on values, so that it is not rewritten"):
-        rewrite(GATHER)
+def test_what_is_looked_up_stays_so_under_rewrites() -> None:
+    found = rewrite(GATHER)
+    assert not found.rejected
+    assert all(compare_with_cascade(f.cascade, GATHER).equal for f in found.pareto)
 
 
 def test_what_is_no_number_equals_nothing() -> None:
@@ -309,3 +313,23 @@ def test_what_is_no_number_equals_nothing() -> None:
     found = compare_with_reference(parse(text))
     assert not found.equal
     assert found.max_error == np.inf
+
+
+@given(st.data())
+@settings(max_examples=8, deadline=None)
+def test_random_choices_agree_with_the_unrolling_oracle(data: st.DataObject) -> None:
+    text = chosen_cascade(lambda among: data.draw(st.sampled_from(list(among))), data.draw(st.integers(2, 6)))
+    _, differences = compare_passes(parse(text), {"I": 12, "K": 2}, {"I"})
+    assert not differences, text
+
+
+@pytest.mark.extended
+def test_two_thousand_counts_of_random_choices_agree_with_the_unrolling_oracle() -> None:
+    compared = 0
+    for seed in range(200):
+        chance = random.Random(seed)
+        text = chosen_cascade(chance.choice, chance.randint(2, 7))
+        more, differences = compare_passes(parse(text), {"I": 12, "K": 2}, {"I"})
+        assert not differences, text
+        compared += more
+    assert compared >= 2000

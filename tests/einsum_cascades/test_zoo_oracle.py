@@ -37,7 +37,6 @@ SLOW = {
     "attention_block_threshold",
     "attention_cascaded_heads",
     "attention_gated_delta",
-    "attention_gna_1d",
     "attention_gna_2d",
     "attention_kimi_delta",
     "attention_landmark",

@@ -172,3 +172,52 @@ def _whole(text: list[str], extents: str, inputs: str, p: str) -> str:
     head = ["cascade random", f"extent {extents}", f"input {inputs}", "output Z[" + ranks + "]"]
     copy = indices.replace("+1", "")
     return "\n".join([*head, *text, f"Z[{copy}] = {name}[{indices}]"]) + "\n"
+
+
+def chosen_cascade(choose: Choose, lines: int) -> str:
+    """A cascade over I whose values choose: selections, gathers at what they chose, conditions on tensors."""
+    full, scalar, index, place = ["A", "B"], [], [], []
+    text = []
+
+    def streamed() -> str:
+        return f"{choose(full)}[i]"
+
+    def with_scalar() -> str:
+        return choose([streamed, streamed, *([lambda: f"{choose(scalar)}[]"] * 2 if scalar else [])])()
+
+    def gathered() -> str:
+        return f"{choose(full)}[{choose(index)}[k]]"
+
+    def at_place() -> str:
+        return choose([gathered, *([lambda: f"{choose(place)}[k]"] if place else [])])()
+
+    for number in range(lines):
+        name = f"T{number}"
+        operator = choose(["*", "-"])
+        kinds = ["map", "map", "reduce", "top", "keep", *(["gather", "sum", "pick"] if index else [])]
+        match choose(kinds):
+            case "map":
+                text.append(f"{name}[i] = {streamed()} {operator} {with_scalar()}")
+                full.append(name)
+            case "keep":
+                text.append(f"{name}[i] = {streamed()} | {streamed()} > {with_scalar()} ~ 1/2")
+                full.append(name)
+            case "reduce":
+                text.append(f"{name}[] = {streamed()} {operator} {with_scalar()}")
+                scalar.append(name)
+            case "top":
+                text.append(f"{name}[k] = {streamed()} {operator} {with_scalar()} :: top")
+                index.append(name)
+            case "gather":
+                text.append(f"{name}[k] = {gathered()} {operator} {at_place()}")
+                place.append(name)
+            case "sum":
+                text.append(f"{name}[] = {at_place()}")
+                scalar.append(name)
+            case _:
+                text.append(f"{name}[i] = {streamed()} {operator} {gathered()}")
+                full.append(name)
+    last = text[-1].split(" =")[0]
+    ranks = last.split("[")[1].removesuffix("]").upper()
+    head = ["cascade random", "extent I, K", "input A[I] B[I]", f"output Z[{ranks}]"]
+    return "\n".join([*head, *text, f"Z[{ranks.lower()}] = {last}"]) + "\n"

@@ -1,9 +1,11 @@
 """The engine: against an independent model, never below the bound, and exact when it leaps."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from einsum_cascades.diagnostics import MappingError
 from simulator.bounds import bound_group
-from simulator.engine import run_group
+from simulator.engine import jit, run_group
 from simulator.engine.plan import compile_group
 from simulator.engine.run import run_compiled
 from simulator.taskgraph import Edge, Group, InstanceClass, Instances, Resource, Task
@@ -330,3 +332,18 @@ def test_neither_numba_nor_numpy_is_imported_before_something_is_run(module):
 def test_a_machine_that_cannot_be_is_refused(resource, message):
     with pytest.raises(MappingError, match=message):
         run_group(Group(graph([resource], [task("A", 1, "pe")], []), 1))
+
+
+def test_the_code_of_the_kernels_names_the_folder_that_keeps_them():
+    """Every module that compiles or hands code to the compiler is in the list that the cache is named after."""
+    folder = Path(jit.__file__).parent
+    kernels = [path for path in folder.glob("*.py") if any(f"\n@{mark}\n" in path.read_text() for mark in HANDED_OVER)]
+    assert {path.stem for path in kernels} <= set(jit._KERNELS)
+    assert {"static", "lay", "jit"} <= set(jit._KERNELS)  # a kernel as it is; numbers; options
+    for path in kernels:
+        read = re.findall(r"^from simulator\.engine(?:\.(\w+))? import (.+)$", path.read_text(), re.M)
+        modules = {module or name for module, names in read for name in names.split(", ")}
+        assert modules <= set(jit._KERNELS) | {"plan"}, path.name  # of the plan, types alone
+
+
+HANDED_OVER = ("inlined", "linked")

@@ -96,3 +96,22 @@ def test_a_search_killed_twice_and_resumed_is_byte_identical(tmp_path):
     resumed = subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout
     whole = [sys.executable, "-m", "studies.cli", *cell, "--no-cache"]
     assert resumed == subprocess.run(whole, cwd=ROOT, capture_output=True, check=True).stdout
+
+
+def test_an_array_says_what_it_does_not_know_of_conditions_and_lookups(tmp_path):
+    path = tmp_path / "gather.cascade"
+    path.write_text(
+        "# a gather under a condition\ncascade gather\nextent M, P, E\ninput X[M,E] Q[P,E] I[P] in M\noutput Z[P,E]\n"
+        "Z[p,e] = X[I[p],e] * Q[p,e] | Q[p,e] > 0 ~ 1/2\n"
+    )
+    found = run("search", str(path), "fusemax", "M=64", "P=64", "E=16", "--format", "json")
+    explain = json.loads(found.stdout)["explain"]
+    assert "the array walks whole tiles: the predicates of Z skip nothing" in explain
+    assert "what Z looks up is charged as if it lay in order" in explain
+
+
+def test_what_no_part_can_select_is_an_error():
+    words = ["E=16", "F=16", "P=64", "M=64", "D=8", "R=8", "J=2", "T=16"]
+    result = run("search", "attention_sparsified", "fusemax", *words)
+    assert result.exit_code == 3
+    assert "pe1d lacks top" in result.stderr

@@ -92,3 +92,12 @@ def test_the_sample_is_small_and_every_row_names_source_and_licence():
     assert len(rows) <= 600
     assert (rows["source"] != "").all()
     assert (rows["licence"] != "").all()
+
+
+def test_rows_are_written_as_json_too(tmp_path):
+    out = tmp_path / "rows.json"
+    result = run(SAMPLE, "--out", out)
+    assert result.exit_code == 0, result.output
+    rows = json.loads(out.read_text(encoding="utf-8"))
+    assert len(rows) > 100
+    assert {"predicted_ms", "regime", "gpu"} <= set(rows[0])

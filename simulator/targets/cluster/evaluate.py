@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from arch_specs.clusters import Cluster, Pool
 from simulator.bounds import bound_group
@@ -68,9 +68,6 @@ def evaluate_cluster(
     tpot = attained or ceiling
     rate = numbers.batch / tpot
     pools = _used(cluster, placement)
-    price, power = _price(pools), _power(pools)
-    needed, allowed = required_link(layer, placement, numbers, demand.slowdown, SCALARS)
-    nics = nics_at_work(cluster, placement, SCALARS)
     busy = {n: float(t) * TICK_S * layer.layers / tpot for n, t in bound.per_resource.items()}
     return ClusterReport(
         title=f"{model.name} on {cluster.name}, cut {placement.cut}, {placement.batches} batch"
@@ -84,14 +81,7 @@ def evaluate_cluster(
         tokens_per_s=rate,
         tpot_s=tpot,
         tokens_per_s_of_pool={n: rate / share for n, share in busy.items() if share},
-        usd_per_h=price,
-        usd_per_mtoken=None if price is None else price / 3600 / rate * 1e6,
-        tokens_per_s_per_usd_h=rate / price if price else None,
         link_bytes_per_token=steady.exchanged * layer.layers / _largest_batch(numbers),
-        link_bytes_per_s_needed=needed,
-        link_bytes_per_s_needed_per_nic=None if needed is None else needed / nics,
-        round_trip_s_allowed=allowed,
-        energy_j_per_token=None if power is None else power / rate,
         bound_by=_bound_by(bound.bound_by),
         utilization=busy,
         imbalance=float(numbers.imbalance),
@@ -100,12 +90,11 @@ def evaluate_cluster(
         ceiling_tpot_s=ceiling,
         rows=tuple(_rows(program)),
         explain=(*_explain(layer, placement, numbers, steady, pools), said),
-        price_sources=tuple(
-            f"{p.name}: {p.price.usd_per_h:g} USD/h, {p.price.source} {p.price.date}".rstrip() for p in pools if p.price
-        ),
         break_even=break_even(layer, cluster, placement, numbers, baseline.tokens_per_s_per_usd_h)
         if baseline is not None and baseline.tokens_per_s_per_usd_h is not None
         else None,
+        **_paid(pools, rate),
+        **_link(layer, cluster, placement, numbers, demand.slowdown),
     )
 
 
@@ -140,14 +129,31 @@ def _used(cluster: Cluster, placement: Placement) -> tuple[Pool, ...]:
     return (linear,) if linear.name == attention.name else (linear, attention)
 
 
-def _price(pools: tuple[Pool, ...]) -> float | None:
+def _paid(pools: tuple[Pool, ...], rate: float) -> dict[str, Any]:
+    """Return what pools cost in dollars and joules, as fields of a report; None where one is not known."""
     prices = [pool.price.usd_per_h * pool.count for pool in pools if pool.price is not None]
-    return sum(prices) if len(prices) == len(pools) else None
-
-
-def _power(pools: tuple[Pool, ...]) -> float | None:
     powers = [pool.device.tdp_w * pool.count for pool in pools if pool.device.tdp_w is not None]
-    return sum(powers) if len(powers) == len(pools) else None
+    price = sum(prices) if len(prices) == len(pools) else None
+    return {
+        "usd_per_h": price,
+        "usd_per_mtoken": None if price is None else price / 3600 / rate * 1e6,
+        "tokens_per_s_per_usd_h": rate / price if price else None,
+        "energy_j_per_token": sum(powers) / rate if len(powers) == len(pools) else None,
+        "price_sources": tuple(
+            f"{p.name}: {p.price.usd_per_h:g} USD/h, {p.price.source} {p.price.date}".rstrip() for p in pools if p.price
+        ),
+    }
+
+
+def _link(layer: Layer, cluster: Cluster, placement: Placement, numbers: Numbers, slowdown: float) -> dict[str, Any]:
+    """Return what the link must do, as fields of a report."""
+    needed, allowed = required_link(layer, placement, numbers, slowdown, SCALARS)
+    nics = nics_at_work(cluster, placement, SCALARS)
+    return {
+        "link_bytes_per_s_needed": needed,
+        "link_bytes_per_s_needed_per_nic": None if needed is None else needed / nics,
+        "round_trip_s_allowed": allowed,
+    }
 
 
 def _largest_batch(numbers: Numbers) -> float:

@@ -9,7 +9,18 @@ from arch_specs.gpu import Gpu
 from einsum_cascades.diagnostics import MappingError, Problem, SpecError, suggest
 from simulator.targets.gpu.kernel import Kernel, load_library
 
-__all__ = ["find_kernel", "kernels_for", "passes_of"]
+__all__ = ["find_kernel", "kernels_for", "nearest_kernel", "passes_of"]
+
+
+_UNFUSED = ("unfused", "eager", "naive", "math")
+# The open kernels whose structure others of a family share, the usual one first.
+_OPEN = {
+    "hopper": ("fa3", "flashmla", "flash_qla"),
+    "blackwell": ("fa4", "trtllm_gen", "fa2", "flash_qla"),
+    "cdna": ("aiter",),
+    "sync": ("fa2", "flash_qla"),
+    "sync_old": ("fa2",),
+}
 
 
 def passes_of(pass_: str) -> tuple[str, ...]:
@@ -48,6 +59,24 @@ def find_kernel(label: str, gpu: Gpu, pass_: str = "fwd", op: str = "sdpa") -> K
     else:
         why = f"has no {pass_} pass"
     raise MappingError(f"kernel '{kernel.name}' {why}; {gpu.name} has for {op} {pass_}: {usable}")
+
+
+def nearest_kernel(label: str, gpu: Gpu, pass_: str, op: str) -> Kernel:
+    """Return the kernel that a label means, or for a label that nobody knows the open kernel of the card's family.
+
+    Raises MappingError as `find_kernel`, and SpecError where no kernel does the operator or the label says that
+    nothing is fused.
+    """
+    try:
+        return find_kernel(label, gpu, pass_, op)
+    except SpecError:
+        if any(word in label.lower() for word in _UNFUSED):
+            raise
+        usable = {kernel.name: kernel for kernel in kernels_for(gpu, pass_, op) if kernel.boundary == "none"}
+        for name in (*_OPEN.get(gpu.family, ()), *usable):
+            if name in usable:
+                return usable[name]
+        raise
 
 
 def kernels_for(gpu: Gpu, pass_: str, op: str = "sdpa") -> tuple[Kernel, ...]:

@@ -41,7 +41,7 @@ CONSTANTS: dict[str, dict[str, str]] = {
     },
     "chunks": {
         "launch_s": "seconds of a call with one chunk",
-        "chain_cycles": "cycles of one chunk of one head, which the next must wait for",
+        "chain_cycles": "cycles of one chunk of one head beside its products, which the next must wait for",
         "dram_share": "share of the rated DRAM bandwidth",
     },
 }

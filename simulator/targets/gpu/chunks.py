@@ -25,7 +25,7 @@ def time_chunks(shape: Row, s: Row, out: Out) -> None:
     moved = shape[c.BATCH] * tokens * (shape[c.Q_HEADS] * s[c.Q_ROW] + shape[c.KV_HEADS] * s[c.KV_ROW]) + states
     memory = moved / s[c.DRAM_RATE]
     launch = s[c.LAUNCH] * s[c.LAUNCHES]
-    products = shape[c.BATCH] * heads * chunks * s[c.MMA] / s[c.SM] / s[c.CLOCK]
+    products = shape[c.BATCH] * heads * chunks * s[c.CHUNK_BUSY] / s[c.SM] / s[c.CLOCK]
     work = max(chain, products)
     out[c.LATENCY] = max(work, memory) + s[c.RESIDUAL] * min(work, memory) + launch
     out[c.LOW] = max(work, memory) + launch

@@ -92,7 +92,7 @@ def judge_rows(frame: pd.DataFrame) -> pd.DataFrame:
         try:
             gpu = load_gpu(str(label))
         except SpecError as error:
-            out.loc[part.index, "why"] = str(error.problems[0].message)
+            out.loc[part.index, "why"] = str(error).replace("\n    ", "; ")
             continue
         out.loc[part.index, "card"] = gpu.name
         rate = part["dtype"].map({name: _peak(gpu, name) for name in part["dtype"].unique()}).to_numpy(float)

@@ -61,13 +61,19 @@ class Tile:
 class PassSchedule:
     """What a kernel does in one pass: its tiles, and the family whose calibration it shares.
 
-    `scheduler` is the order of work tiles: as they come, longest first, or one persistent block per slot. In decode,
-    up to `few_rows` query rows of a group are padded to that, more to multiples of `step_rows`; beyond
-    `widest_group` heads of a group each reads the keys by itself. `block_8bit` is the start of a block on an 8-bit
-    cache in that of 16 bits; a merge of split keys takes `merge_blocks` starts and `merge_part_s` a part. `alu_ops` are the fp32 operations per score beside the exponential, `alu_ops_8bit` those where elements of 8 bits must be
-    scaled and rounded; `dq_bytes` is the width of the sum of dQ. `chunk` is the tokens of a chunk of linear attention,
-    `chain` the length of its chain in that of the gated delta rule, `value_blocks` the blocks that share a head's
-    values, `states` how often a chunk's state is moved. `launches` are the kernels of one call.
+    `scheduler` is the order of work tiles: as they come, longest first, or one persistent block per slot. `alu_ops`
+    are the fp32 operations per score beside the exponential, `alu_ops_8bit` those where elements of 8 bits must be
+    scaled and rounded; `dq_bytes` is the width of the sum of dQ. `pack_groups` says that the query heads of a group
+    are rows of one tile. `launches` are the kernels of one call.
+
+    In decode, up to `few_rows` query rows of a group are padded to that, more to multiples of `step_rows`; beyond
+    `widest_group` heads of a group each reads the keys by itself; `pack_copies` says that Q and O of a group are
+    copied. `block_8bit` is the start of a block on an 8-bit cache in that of 16 bits; a merge of split keys takes
+    `merge_blocks` starts of a block and `merge_part_s` a part.
+
+    In linear attention `chunk` is the tokens of a chunk, `chain` the length of its chain in that of the gated delta
+    rule, `value_blocks` the blocks that share a head's values, `states` how often a chunk's state is moved,
+    `products` the matrix work in that of the least, `chunk_cycles` what an SM is busy with a chunk beside products.
     """
 
     family: str
@@ -80,6 +86,7 @@ class PassSchedule:
     few_rows: int = 0
     step_rows: int = 0
     widest_group: int = 0
+    pack_copies: bool = False
     block_8bit: float = 1.0
     merge_blocks: float = 1.0
     merge_part_s: float = 1.4e-7
@@ -91,6 +98,8 @@ class PassSchedule:
     chain: float = 1.0
     value_blocks: int = 1
     states: float = 0.0
+    products: float = 1.0
+    chunk_cycles: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +108,9 @@ class Kernel:
 
     `path` is the matrix unit's (async: wgmma, tcgen05; sync: mma.sync); `exp_emulated` the share of exponentials that
     run as polynomials on FMA lanes where the exp unit does 16 a clock; `rescale` how often per step the accumulator
-    is rescaled; `chain_cycles` the latencies of a step that nothing hides where a query tile is alone; `boundary` what an operator of a serving framework does beside the kernel; `score_dtype` and
-    `output_dtype` the numbers of the two products where they are not the type of Q.
+    is rescaled; `chain_cycles` the latencies of a step that nothing hides where a query tile is alone; `boundary` what
+    an operator of a serving framework does beside the kernel; `score_dtype` and `output_dtype` the numbers of the two
+    products where they are not the type of Q.
     """
 
     name: str

@@ -36,6 +36,7 @@ _OTHER_NAMES = {"q_heads": "heads_q", "kv_heads": "heads_kv", "q_len": "seq_q", 
 _SERVED = {
     ("vllm", "vllm_flash_attn"): "vllm_fa2",
     ("sglang", "flash_attention"): "sglang_flash_attention",
+    ("sglang", "fa3"): "sglang_fa3",
     ("trtllm", "torch_flow"): "trtllm",
 }
 _TRUTH = {"0": 0, "1": 1, "false": 0, "true": 1, "no": 0, "yes": 1, "0.0": 0, "1.0": 1}

@@ -13,7 +13,7 @@ from arch_specs.gpu import Gpu
 from arch_specs.load_gpu import load_gpu
 from einsum_cascades.diagnostics import AttnsimError, SpecError
 from simulator.targets.gpu import columns as c
-from simulator.targets.gpu.aliases import find_kernel, passes_of
+from simulator.targets.gpu.aliases import nearest_kernel, passes_of
 from simulator.targets.gpu.calibration import Calibration
 from simulator.targets.gpu.explain import REGIMES
 from simulator.targets.gpu.kernel import Kernel, load_library
@@ -77,7 +77,8 @@ def predict_rows(
     Columns read: `gpu, kernel, op, dtype, kv_dtype, pass, causal, batch, heads_q, heads_kv, head_dim, head_dim_v,
     seq_q, seq_kv, window, timing`, and `clock_ghz` of locked clocks where it is there; those that are missing get
     their default. Columns returned: `predicted_s, low_s, high_s` (80 % interval), `bracket_low_s, bracket_high_s,
-    spec_only_s, regime, family, kernel_used, why_not` (empty where there is a prediction).
+    spec_only_s, regime, family, kernel_used, why_not` (empty where there is a prediction). A label that nobody knows
+    has the open kernel of the card's family.
     """
     import pandas as pd  # noqa: PLC0415 - heavy, and only tables need it
 
@@ -88,8 +89,8 @@ def predict_rows(
     spec = run_plan(plan, plan.numbers(numbers, "T0"))[:, c.LATENCY] if level != "T0" else out[:, c.LATENCY]
     known = plan.first >= 0
     regime = classify_columns(out)
-    families = np.append(plan.families, "")[plan.first]
-    low, high = _intervals(numbers, families, regime, level)
+    families = np.append(plan.families, "")
+    low, high = _intervals(numbers, families, plan.first, regime, level)
     latency = np.where(known, out[:, c.LATENCY], np.nan)
     names = np.array([kernel.name for _, kernel, _ in plan.setups] + [""], dtype=object)
     return pd.DataFrame(
@@ -101,7 +102,7 @@ def predict_rows(
             "bracket_high_s": np.where(known, out[:, c.HIGH], np.nan),
             "spec_only_s": np.where(known, spec, np.nan),
             "regime": np.where(known, np.array(REGIMES, dtype=object)[regime], ""),
-            "family": families,
+            "family": families[plan.first],
             "kernel_used": names[plan.first],
             "why_not": plan.why,
         },
@@ -181,7 +182,7 @@ def _setups_of(row: dict[Any, Any]) -> tuple[list[tuple[Variant, Kernel, Gpu]], 
     try:
         gpu = _card(str(row["gpu"]))
         pass_, op, mode = str(row["pass"]), str(row["op"]), timing_mode(str(row["timing"]))
-        kernel = find_kernel(str(row["kernel"]), gpu, pass_, op)
+        kernel = nearest_kernel(str(row["kernel"]), gpu, pass_, op)
         clock = float(row.get("clock_ghz") or 0.0) * 1e9
         for one in passes_of(pass_):
             variant = Variant(
@@ -213,10 +214,9 @@ def _wrong_shapes(shapes: np.ndarray) -> np.ndarray:
 
 
 def _intervals(
-    numbers: Calibration, families: np.ndarray, regime: np.ndarray, level: str
+    numbers: Calibration, families: np.ndarray, setup: np.ndarray, regime: np.ndarray, level: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the factors of each row's interval."""
-    names, place = np.unique(families.astype(str), return_inverse=True)
-    table = np.array([[numbers.interval(n if level == "T2" else "", r) for r in REGIMES] for n in names])
-    chosen = table[place, regime]
+    """Return the factors of each row's interval; `families` are those of the setups, and one more for no setup."""
+    table = np.array([[numbers.interval(name if level == "T2" else "", r) for r in REGIMES] for name in families])
+    chosen = table[setup, regime]
     return chosen[:, 0], chosen[:, 1]

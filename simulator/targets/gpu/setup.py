@@ -16,7 +16,13 @@ __all__ = ["FORMS", "LEVELS", "Variant", "prepare"]
 LEVELS = ("T0", "T1", "T2")
 FORMS = ("tiles", "split", "chunks")
 _RATE_OF = {"mxfp8": "fp8", "int8qk_fp16pv": "fp16", "int8qk_fp8pv": "fp8"}
-_FEED = {"hopper": "warpgroup", "blackwell": "tensor_memory"}
+_FEED = {
+    "hopper": "warpgroup",
+    "blackwell": "tensor_memory",
+    "sync_old": "serial",
+    "triton": "serial",
+    "cdna": "serial",
+}
 _CACHES = {"none": (0.0, 0.0), "cache_update": (0.0, 4.0), "rope_and_cache": (2.0, 4.0)}
 
 
@@ -93,8 +99,11 @@ def _set_card(s: list[float], variant: Variant, gpu: Gpu, numbers: Calibration, 
     s[c.CLOCK] = min(variant.clock_hz, gpu.clock_max_hz) if variant.timing == "locked" else gpu.clock_rated_hz
     s[c.CEILING] = _ceiling(variant.timing, gpu, numbers, level)
     s[c.POWER_LAW] = numbers.number("power_exponent")
+    s[c.TENSOR_POWER] = numbers.number(f"tensor_power_{gpu.family}")
+    s[c.FLAT_CLOCK] = numbers.number("flat_clock")
     s[c.L2_PER_CLK] = gpu.l2_bytes_per_s / gpu.clock_rated_hz
     s[c.L2_RATE] = gpu.l2_bytes_per_s * numbers.number("l2_share")
+    s[c.REREAD_RATE] = gpu.l2_bytes_per_s * numbers.number("l2_reread")
     s[c.L2_HOLDS] = gpu.l2_bytes / gpu.l2_partitions
     s[c.DRAM_RATE] = gpu.dram_bytes_per_s * numbers.number("dram_share")
     if level != "T0" and gpu.dram_measured_bytes_per_s:
@@ -104,11 +113,14 @@ def _set_card(s: list[float], variant: Variant, gpu: Gpu, numbers: Calibration, 
 
 def _ceiling(timing: str, gpu: Gpu, numbers: Calibration, level: str) -> float:
     """Return the share of the rated tensor throughput that a matrix product reaches in a timing mode."""
-    if timing in ("burst", "eager", "locked"):
+    if timing == "locked":
         return 1.0
     per_watt = rate(gpu, "bf16", "async") * gpu.sm_count * gpu.clock_rated_hz / gpu.tdp_w
     held = numbers.number(f"flop_per_joule_{gpu.family}")
-    generic: float = min(1.0, (held / per_watt) ** numbers.number("power_exponent"))
+    law = numbers.number("power_exponent")
+    if timing in ("burst", "eager"):
+        return float(min(1.0, (held * numbers.number("burst_power") / per_watt) ** law))
+    generic: float = min(1.0, (held / per_watt) ** law)
     measured = gpu.gemm_ceiling if level != "T0" else {}
     steady = measured.get("sustained", generic)
     if timing == "sustained_1s":
@@ -218,6 +230,7 @@ def _set_split(s: list[float], variant: Variant, kernel: Kernel, gpu: Gpu, numbe
     s[c.GRAIN] = float(schedule.few_rows or tile.q_rows)
     s[c.STEP_ROWS] = float(schedule.step_rows or tile.q_rows)
     s[c.SPLIT_RULE] = float(("never", "heuristic", "always", "stream_k").index(schedule.split))
+    s[c.COPY] = numbers.number("pack_copy_s") if schedule.pack_copies else 0.0
     s[c.UNSPLIT] = float(schedule.unsplit_without_groups)
     s[c.EXPOSED] = numbers.number("load_latency_s") * (0.0 if kernel.path == "async" else 1.0)
     s[c.MERGE_EACH] = schedule.merge_part_s
@@ -238,6 +251,7 @@ def _set_chunks(s: list[float], variant: Variant, kernel: Kernel, gpu: Gpu) -> N
     s[c.STATE_ENDS] = 2 * d * dv * 4.0
     flop = passes * 2 * (2 * chunk * chunk * (d + dv) + 2 * chunk * d * dv)
     s[c.MMA] = flop / rate(gpu, variant.dtype, kernel.path)
+    s[c.CHUNK_BUSY] = schedule.products * s[c.MMA] + schedule.chunk_cycles * passes
     s[c.LAUNCHES] = float(schedule.launches)
 
 
@@ -267,7 +281,8 @@ def _set_constants(
         s[c.BLOCK] = start * (schedule.block_8bit if BITS[variant.kv_dtype] == 8 else 1.0)
         s[c.MERGE] = start * schedule.merge_blocks
     else:
-        s[c.CHAIN] = schedule.chain * found.get("chain_cycles", numbers.number("chain_cycles")) / gpu.clock_rated_hz
+        fixed = found.get("chain_cycles", numbers.number("chain_cycles"))
+        s[c.CHAIN] = schedule.chain * (fixed + s[c.MMA] / s[c.READERS]) / gpu.clock_rated_hz
 
 
 def generic_tiles(s: list[float], schedule: PassSchedule, numbers: Calibration) -> dict[str, float]:
@@ -276,6 +291,6 @@ def generic_tiles(s: list[float], schedule: PassSchedule, numbers: Calibration) 
     widest = max(s[c.MMA], s[c.EXP], s[c.ALU], s[c.SMEM])
     return {
         "overlap": numbers.number(f"overlap_{kind}"),
-        "per_tile": numbers.number("fill_steps") * widest,
+        "per_tile": numbers.number("fill_async" if kind in ("warpgroup", "tensor_memory") else "fill_sync") * widest,
         "launch_s": numbers.number("launch_s"),
     }

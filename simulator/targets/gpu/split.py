@@ -91,7 +91,8 @@ def time_split(shape: Row, s: Row, out: Out) -> None:
     unique = batch * kv_heads * kv_len * key_bytes
     fits = unique <= s[c.L2_HOLDS]
     # Blocks that read the same keys find them in L2.
-    rate = s[c.L2_RATE] if fits else min(s[c.DRAM_RATE] * readers, s[c.L2_RATE])
+    warm = s[c.REREAD_RATE] if readers > 1 else s[c.L2_RATE]
+    rate = warm if fits else min(s[c.DRAM_RATE] * readers, s[c.REREAD_RATE])
     busy = pad(group * q_len, s) * keys * s[c.MMA] / s[c.CLOCK]
     parts = split_keys(items, tiles, shape[c.SPLITS], group, s)
     if s[c.SPLIT_RULE] == 3 and shape[c.SPLITS] == 0:
@@ -107,7 +108,9 @@ def time_split(shape: Row, s: Row, out: Out) -> None:
     edge = batch * q_len * (q_heads * s[c.Q_EDGE] + kv_heads * s[c.KV_EDGE]) / s[c.DRAM_RATE]
     ideal = unique * readers / rate
     products = items * tiles * busy / s[c.SM]
-    launch = s[c.LAUNCH] * s[c.LAUNCHES]
+    # The query heads of a group are rows of one tile as they lie only where there is one request or one key head.
+    copied = group > 1 and batch > 1 and kv_heads > 1
+    launch = s[c.LAUNCH] * s[c.LAUNCHES] + (s[c.COPY] if copied else 0.0)
     fixed = ends + edge + launch + merge
     out[c.LATENCY] = streamed + fixed
     out[c.LOW] = min(streamed, max(ideal, products)) + fixed

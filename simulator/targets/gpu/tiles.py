@@ -75,12 +75,17 @@ def step_alone(s: Row, step: float, share: float) -> float:
     return max(step, s[c.MMA] + s[c.EXP] + s[c.ALU] + s[c.SMEM])
 
 
+def overhead(work: Row, s: Row) -> float:
+    """Return the cycles of a tile beside its steps: half of a pair's where query tiles have none."""
+    return s[c.PER_TILE] * (0.5 if work[c.LONE] >= work[c.STEPS] and s[c.PAIR] > 0 else 1.0)
+
+
 def spread(work: Row, step: float, alone: float, s: Row) -> float:
     """Return the cycles of the busiest SM when tiles of so many steps meet the SMs, each `alone` a step at the least.
 
     The steps of query tiles that lack their pair take `alone` too.
     """
-    tiles, extra = work[c.TILES], s[c.PER_TILE]
+    tiles, extra = work[c.TILES], overhead(work, s)
     if work[c.LONE] >= work[c.STEPS]:
         step = alone
     mean = work[c.STEPS] / tiles
@@ -98,15 +103,34 @@ def spread(work: Row, step: float, alone: float, s: Row) -> float:
 def split_tiles(work: Out, s: Row) -> float:
     """Return in how many parts the keys of each tile are split, and count the parts as tiles.
 
-    Only where tiles leave at least half of the SMs idle, and a kernel splits at all.
+    Only where tiles leave at least half of the SMs idle and take more than four steps, and a kernel splits at all.
     """
     tiles = work[c.TILES]
-    if s[c.SPLIT_RULE] == 0 or 2 * tiles > s[c.SM]:
+    if s[c.SPLIT_RULE] == 0 or 2 * tiles > s[c.SM] or work[c.LONGEST] <= 4:
         return 1.0
     parts = max(1.0, min(s[c.SM] // tiles, work[c.LONGEST]))
     work[c.TILES] = tiles * parts
     work[c.LONGEST] = ceil(work[c.LONGEST] / parts)
     return parts
+
+
+def hold_power(use: float, busy: float, s: Row) -> float:
+    """Return the clock in that of the rating at the power cap, for the use of tensor cores and of SMs at all.
+
+    A matrix product (use 0.95) holds the ceiling. Dynamic power goes as activity times clock cubed while voltage falls
+    with the clock, as activity times clock below.
+    """
+    ceiling = s[c.CEILING]
+    if ceiling >= 1:
+        return 1.0
+    share = s[c.TENSOR_POWER]
+    room = max(1.0, (0.95 * share + 1 - share) / (use * share + busy * (1 - share)))
+    if ceiling < s[c.FLAT_CLOCK]:
+        linear = min(room, s[c.FLAT_CLOCK] / ceiling)
+        ceiling *= linear
+        room /= linear
+    held: float = ceiling * room ** s[c.POWER_LAW]
+    return min(1.0, held)
 
 
 def time_tiles(work: Out, s: Row, out: Out) -> None:
@@ -124,11 +148,9 @@ def time_tiles(work: Out, s: Row, out: Out) -> None:
     busy = work[c.STEPS] * widest / s[c.SM] / hz
     overlapped = work[c.STEPS] * near / s[c.SM] / hz
     fed = work[c.STEPS] * step / s[c.SM] / hz
-    balanced = fed + tiles * s[c.PER_TILE] / s[c.SM] / hz
+    balanced = fed + tiles * overhead(work, s) / s[c.SM] / hz
     made = spread(work, step, alone, s) / hz
-    # Dynamic power goes as activity times clock cubed: at the cap, less use of the tensor cores is a higher clock.
-    use = work[c.STEPS] * s[c.MMA] / s[c.SM] / hz / made
-    eta = min(1.0, s[c.CEILING] * (0.95 / use) ** s[c.POWER_LAW]) if s[c.CEILING] < 1 else 1.0
+    eta = hold_power(work[c.STEPS] * s[c.MMA] / s[c.SM] / hz / made, balanced / made, s)
     compute = made / eta
     fits = work[c.MOVED] <= s[c.L2_HOLDS]
     memory = work[c.MOVED] / (s[c.L2_RATE] if fits else s[c.DRAM_RATE])

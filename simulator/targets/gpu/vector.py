@@ -24,7 +24,8 @@ __all__ = ["run_columns"]
 _INNER = (
     counts.floor_sum, counts._sum_ceil_clipped, counts._sum_floor_clipped, counts._tile_steps, counts.count_steps,
     split.choose_splits, split.run_wave, split.split_keys, split.pad, split.time_split, chunks.time_chunks,
-    tiles.count_work, tiles.combine, tiles.step_alone, tiles.split_tiles, tiles.spread, tiles.pipe_of, tiles.time_tiles, run_row,
+    tiles.count_work, tiles.combine, tiles.step_alone, tiles.overhead, tiles.split_tiles, tiles.spread,
+    tiles.hold_power, tiles.pipe_of, tiles.time_tiles, run_row,
 )  # fmt: skip
 _OPTIONS = {"error_model": "numpy", "nogil": True}
 

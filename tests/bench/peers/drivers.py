@@ -163,6 +163,7 @@ def attnsim(batch: int, length: int) -> Rows:
     made = ours.design(cascade, "flat", settings=CHIP, **serial)
     taken, report = timed(lambda: ours.evaluate(made), 5)
     yield row("given", "3 Einsums, one design", taken, report.latency_s)
+    yield _compiled(made)
     rows = str(1024 if length == 1024 else 128)
     yield from _swept(cascade, serial, {"mapping.rows": [rows]}, ("given-sweep", "3 Einsums, in a sweep"))
     yield from _swept(cascade, serial, {}, ("block-sweep", "3 Einsums, best block, in a sweep"))
@@ -170,6 +171,23 @@ def attnsim(batch: int, length: int) -> Rows:
     whole = ours.design("attention_1pass", "fusemax", workload="bert", B=batch, M=length)
     taken, report = timed(lambda: ours.evaluate(whole), 5)
     yield row("whole", "attention_1pass, one design", taken, report.latency_s)
+
+
+def _compiled(made: Any) -> dict[str, Any]:
+    """Time one design at a time through its compiled terms: a new clock and capacity at each call."""
+    names = ("given-compiled", "3 Einsums, one design, compiled terms")
+    try:
+        from simulator.kernels.compiled import compile_design
+    except ImportError as error:
+        return {"work": names[0], "what": names[1], "why": str(error)}
+    compiled = compile_design(made, ["clock", "L3.capacity"])
+    sizes = [2**20 * mib for mib in range(16, 20)]  # what a memory of each costs is looked up once
+    machines = [{"clock": 1e6 * mhz, "L3.capacity": size} for mhz in range(500, 3000) for size in sizes]
+    compiled.figures(machines[0])
+    start = cpu_seconds()
+    for numbers in machines:
+        compiled.figures(numbers)
+    return row(*names, {"seconds": (cpu_seconds() - start) / len(machines)})
 
 
 def _swept(cascade: Any, serial: dict[str, Any], knobs: dict[str, Any], names: tuple[str, str]) -> Rows:

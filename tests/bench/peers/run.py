@@ -64,7 +64,7 @@ PEERS = (
 BARS = tuple(
     (peer, work, own, bar)
     for peers, work, owns, bar in (
-        (("accelforge",), "given", ("given", "given-sweep"), 1000),
+        (("accelforge",), "given", ("given", "given-compiled", "given-sweep"), 1000),
         (("accelforge", "zigzag"), "search", ("block", "block-sweep", "search"), 100),
     )
     for peer in peers

@@ -67,8 +67,10 @@ SCALED = (
     ],
 )
 def test_the_search_finds_the_best_of_every_design(text, extents, chip, objective, monkeypatch):
-    for order in ("stream", "input", "stationary", "rows_input"):
-        monkeypatch.delitem(ORDERS, order)
+    few = {name: ORDERS[name] for name in ("output", "rows")}
+    # A new dictionary: entries that are taken out and put back would stand in another order for the tests that follow.
+    for module in ("simulator.search.nests", "simulator.search.group", "tests.oracle.every_design"):
+        monkeypatch.setattr(f"{module}.ORDERS", few)
     workload = Workload.of(parse(text), **extents)
     found = search(workload, chip, Options(objective, effort=100_000))
     value = OBJECTIVES[objective]

@@ -1,0 +1,94 @@
+"""Kernel schedules as data: every shipped file reads, labels of measurements find theirs, and mistakes have a place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from arch_specs.load_gpu import load_gpu
+from einsum_cascades.diagnostics import MappingError, Source, SpecError
+from simulator.targets.gpu.aliases import find_kernel, kernels_for
+from simulator.targets.gpu.calibration import CONSTANTS, shipped_calibration
+from simulator.targets.gpu.kernel import kernel_names, load_kernel, read_kernel
+
+FA2 = """
+kernel: mine
+summary: mine
+source: me
+path: sync
+operands: warp
+runs_on: [sync]
+dtypes: [bf16]
+passes:
+  fwd: {family: sync, tiles: [{head_dim: 128, q_rows: 128, kv_columns: 64}]}
+"""
+
+
+def test_every_shipped_schedule_reads_and_has_a_family_of_at_most_three_constants() -> None:
+    families = shipped_calibration().families
+    assert all(len(family.constants) <= 3 for family in families.values())
+    for name in kernel_names():
+        kernel = load_kernel(name)
+        assert kernel.summary
+        for schedule in kernel.passes.values():
+            assert schedule.form in CONSTANTS
+            if schedule.family in families:
+                assert families[schedule.family].form == schedule.form
+
+
+@pytest.mark.parametrize(
+    ("label", "gpu", "pass_", "op", "kernel"),
+    [
+        ("cudnn_9.18_det", "GB200", "bwd", "sdpa", "cudnn_blackwell"),
+        ("cudnn_9.1", "H100-SXM5-80GB", "fwd", "sdpa", "cudnn_hopper"),
+        ("vllm_flash_attn", "a100_sxm", "decode", "sdpa", "vllm_fa2"),
+        ("vllm_flash_attn_fa3", "H200", "fwd", "sdpa", "vllm_fa3"),
+        ("vllm_vit_flash_attn_fa4", "B300", "fwd", "sdpa", "vllm_vit_fa4"),
+        ("trtllm", "L40S", "fwd", "sdpa", "trtllm_sync"),
+        ("trtllm", "h100_sxm", "decode", "sdpa", "trtllm_hopper"),
+        ("trtllm_mla", "B200", "decode", "mla", "trtllm_mla"),
+        ("fla_chunk_gdn", "RTX5090", "fwd", "linear", "fla_chunk"),
+        ("aiter_asm_a16", "MI300X", "bwd", "sdpa", "aiter_a16"),
+    ],
+)
+def test_a_label_of_a_measurement_finds_its_schedule(label: str, gpu: str, pass_: str, op: str, kernel: str) -> None:
+    assert find_kernel(label, load_gpu(gpu), pass_, op).name == kernel
+
+
+def test_a_kernel_on_a_card_that_cannot_run_it_says_which_can() -> None:
+    with pytest.raises(MappingError, match=r"'fa4' does not run on h100_sxm: it runs on blackwell; .*fa3"):
+        find_kernel("fa4", load_gpu("h100_sxm"))
+    with pytest.raises(SpecError, match=r"unknown kernel 'fa33'\n    did you mean 'fa3'"):
+        find_kernel("fa33", load_gpu("h100_sxm"))
+    assert {kernel.name for kernel in kernels_for(load_gpu("mi300x"), "bwd")} >= {"aiter", "aiter_a16", "hipkittens"}
+
+
+def test_a_head_dim_without_a_tile_names_the_largest() -> None:
+    with pytest.raises(MappingError, match="'fa3' has no fwd tile for head dim 320; its largest is 256"):
+        load_kernel("fa3").tile("fwd", (320, 320), 16, False, "9.0")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("tiles:", "tile:", "mine.yaml:10:23: unknown key 'tile' in pass 'fwd'"),
+        ("fwd:", "forward:", "unknown pass 'forward'"),
+        ("[sync]", "[sink]", "'runs_on' is a family of GPUs, found 'sink'"),
+        ("[bf16]", "[bf15]", "'dtypes' is a type of number, found 'bf15'"),
+        ("q_rows: 128", "q_rows: 0", "'q_rows' is 0, but must be at least 1"),
+        ("path: sync", "like: mine", "'like' goes around in a circle: mine -> mine"),
+    ],
+)
+def test_a_mistake_in_a_schedule_has_a_place(old: str, new: str, message: str) -> None:
+    with pytest.raises(SpecError) as error:
+        read_kernel(Source("mine.yaml", FA2.replace(old, new)), "mine")
+    assert message in str(error.value)
+
+
+def test_a_new_kernel_is_a_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("kernel: mine\nlike: fa3\nsummary: mine\nsource: me\npasses: {fwd: {scheduler: in_order}}\n")
+    mine = load_kernel(path)
+    assert mine.passes["fwd"].scheduler == "in_order"
+    assert mine.passes["fwd"].tiles == load_kernel("fa3").passes["fwd"].tiles

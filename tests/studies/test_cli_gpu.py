@@ -1,0 +1,100 @@
+"""`attnsim gpu attention` and `attnsim calibrate` on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from studies.cli import main
+
+CALL = ["gpu", "attention", "--arch", "h100_sxm", "--q-heads", "16", "--head-dim", "128", "--q-len", "4096"]
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words))
+
+
+def test_the_answer_has_the_keys_of_the_contract() -> None:
+    result = run(*CALL, "--kernel", "fa3", "--causal", "--format", "json")
+    data = json.loads(result.stdout)
+    keys = {"latency_s", "latency_spec_only_s", "bracket_s", "flop_per_s", "bound_by", "regime", "why", "interval_s"}
+    assert keys <= data.keys()
+    assert data["bracket_s"][0] <= data["latency_s"] <= data["bracket_s"][1]
+    assert data["flop_per_s"] == pytest.approx(2 * 16 * (4096 * 4097 / 2) * 256 / data["latency_s"])
+
+
+def test_without_a_kernel_it_is_the_fastest_that_the_card_has() -> None:
+    best = json.loads(run(*CALL, "--format", "json").stdout)
+    for kernel in ("fa2", "fa3", "cudnn"):
+        other = json.loads(run(*CALL, "--kernel", kernel, "--format", "json").stdout)
+        assert best["latency_s"] <= other["latency_s"]
+
+
+def test_a_number_of_the_card_can_be_changed() -> None:
+    slow = ["--pass", "decode", "--kv-len", "65536", "--batch", "32", "--kernel", "fa3", "--format", "json"]
+    base = json.loads(run(*CALL, *slow, "--calibration", "none").stdout)["latency_s"]
+    fast = run(*CALL, *slow, "--calibration", "none", "--set", "dram_bandwidth=6.7 TB/s")
+    assert json.loads(fast.stdout)["latency_s"] < base
+
+
+def test_a_ragged_batch_comes_from_a_file(tmp_path: Path) -> None:
+    lengths = tmp_path / "lengths.csv"
+    lengths.write_text("q_len,kv_len\n128,4096\n4096,4096\n")
+    result = run(*CALL[:-2], "--lengths", str(lengths), "--causal", "--kernel", "fa3", "--format", "json")
+    assert json.loads(result.stdout)["latency_s"] > 0
+    lengths.write_text("q_len,kv_len\n128,many\n")
+    wrong = run(*CALL[:-2], "--lengths", str(lengths))
+    assert wrong.exit_code == 2
+    assert "lengths.csv:2: q_len and kv_len are whole numbers" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--kv-heads", "3"], 2, "16 query heads do not divide into groups for 3 key heads"),
+        (["--kernel", "fa4"], 3, "kernel 'fa4' does not run on h100_sxm: it runs on blackwell"),
+        (["--kernel", "fa9"], 2, "unknown kernel 'fa9'"),
+        (["--kernel", "fa3", "--v-head-dim", "512"], 3, "no fwd tile for head dim 512"),
+        (["--kernel", "fa2", "--dtype", "fp8"], 3, "kernel 'fa2' has no fp8: it has fp16, bf16"),
+        (["--dtype", "bf17"], 2, "unknown dtype 'bf17'"),
+        (["--timing", "locked:1755"], 2, "needs a unit"),
+        (["--timing", "locked"], 2, "a locked clock needs its frequency"),
+        (["--window", "-1"], 2, "window is negative"),
+        (["--set", "dram_bandwidth=5 GHz"], 2, "expected a bandwidth"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong(words: list[str], code: int, message: str) -> None:
+    result = run(*CALL, *words)
+    assert (result.exit_code, message in result.stderr) == (code, True), result.stderr
+
+
+def test_calibrate_fits_rows_and_writes_what_it_reads(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    lines = [
+        f"h100_sxm,fa3,1,{h},128,{s},{0.004 * h * (s / 1024) ** 2 + 0.01}"
+        for h in (8, 16)
+        for s in range(512, 8193, 512)
+    ]
+    rows.write_text("gpu,kernel,batch,heads_q,head_dim,seq_q,time_ms\n" + "\n".join(lines) + "\n")
+    out = tmp_path / "mine.yaml"
+    result = run("calibrate", str(rows), "--save", str(out), "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    fitted = json.loads(result.stdout)
+    assert len(fitted["fitted"]["sha256"]) == 64
+    assert "hopper" in {family["family"] for family in fitted["families"]}
+    again = run(*CALL, "--kernel", "fa3", "--calibration", str(out), "--format", "json")
+    assert json.loads(again.stdout)["latency_s"] > 0
+
+
+def test_the_ledger_lists_fitted_and_hand_set_numbers() -> None:
+    entries = json.loads(run("calibrate", "--ledger", "--format", "json").stdout)
+    assert {"fitted", "set by hand", "of a kernel", "measured on the card"} <= {entry["kind"] for entry in entries}
+
+
+def test_calibrate_without_rows_says_what_it_needs() -> None:
+    result = run("calibrate")
+    assert result.exit_code == 2
+    assert "no rows to fit" in result.stderr
