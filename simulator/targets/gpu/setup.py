@@ -99,7 +99,8 @@ def _set_card(s: list[float], variant: Variant, gpu: Gpu, numbers: Calibration, 
     s[c.CLOCK] = min(variant.clock_hz, gpu.clock_max_hz) if variant.timing == "locked" else gpu.clock_rated_hz
     s[c.CEILING] = _ceiling(variant.timing, gpu, numbers, level)
     s[c.POWER_LAW] = numbers.number("power_exponent")
-    s[c.TENSOR_POWER], s[c.FLAT_CLOCK] = numbers.number("tensor_power"), numbers.number("flat_clock")
+    s[c.TENSOR_POWER] = numbers.number(f"tensor_power_{gpu.family}")
+    s[c.FLAT_CLOCK] = numbers.number("flat_clock")
     s[c.L2_PER_CLK] = gpu.l2_bytes_per_s / gpu.clock_rated_hz
     s[c.L2_RATE] = gpu.l2_bytes_per_s * numbers.number("l2_share")
     s[c.REREAD_RATE] = gpu.l2_bytes_per_s * numbers.number("l2_reread")
