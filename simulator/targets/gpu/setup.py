@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from arch_specs.gpu import Gpu
 from einsum_cascades.diagnostics import MappingError
 from simulator.targets.gpu import columns as c
+from simulator.targets.gpu.block import Block, check_tile
 from simulator.targets.gpu.calibration import Calibration, shipped_calibration
 from simulator.targets.gpu.kernel import Kernel, PassSchedule, Tile
 from simulator.targets.gpu.problem import BITS
@@ -80,6 +81,19 @@ def check_dtype(kernel: Kernel, variant: Variant) -> None:
         raise MappingError(f"kernel '{kernel.name}' has no {variant.dtype}: it has {', '.join(kernel.dtypes)}")
 
 
+def check_room(kernel: Kernel, gpu: Gpu, tile: Tile, dims: tuple[int, int], bits: int) -> None:
+    """Raise MappingError where a card has no room for the least that a forward tile keeps whatever its pipeline.
+
+    That is its accumulators, Q (which warps, and AMD's compilers, keep in registers), and one tile of K or of V.
+    """
+    least = Block(
+        tile.q_rows, tile.kv_columns, *dims, bits=bits, stages=0.5, resident=tile.resident, threads=32 * tile.warps,
+        accumulators="tensor" if kernel.operands == "tensor_memory" else "registers",
+        queries_in_registers=kernel.operands == "warp" or gpu.vendor == "amd",
+    )  # fmt: skip
+    check_tile(gpu, least, f"the tile of kernel '{kernel.name}'")
+
+
 def rate(gpu: Gpu, dtype: str, path: str) -> float:
     """Return the FLOP per clock of an SM for a type of number; on a card without the path, those of its other one."""
     dtype = _RATE_OF.get(dtype, dtype)
@@ -137,6 +151,8 @@ def _set_tiles(s: list[float], variant: Variant, kernel: Kernel, gpu: Gpu, numbe
     bits = BITS[variant.dtype]
     masked = variant.causal or variant.windowed
     tile = kernel.tile(variant.pass_, (d, dv), bits, masked, gpu.compute_capability or "")
+    if not backward:
+        check_room(kernel, gpu, tile, (d, dv), bits)
     s[c.BACKWARD], s[c.CAUSAL] = float(backward), float(variant.causal)
     s[c.UNEQUAL] = float(masked)
     s[c.TAIL] = numbers.number("tail_in_order" if schedule.scheduler == "in_order" else "tail")
