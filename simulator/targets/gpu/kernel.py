@@ -71,7 +71,8 @@ class PassSchedule:
     In decode, up to `few_rows` query rows of a group are padded to that, more to multiples of `step_rows`; beyond
     `widest_group` heads of a group each reads the keys by itself; `pack_copies` says that Q and O of a group are
     copied. `block_8bit` is the start of a block on an 8-bit cache in that of 16 bits; a merge of split keys takes
-    `merge_blocks` starts of a block and `merge_part_s` a part.
+    `merge_blocks` starts of a block and `merge_part_s` a part. `measured` names the decode kernel whose constants were
+    fitted on one card: there they take the place of the family's.
 
     In linear attention `chunk` is the tokens of a chunk, `chain` the length of its chain in that of the gated delta
     rule, `value_blocks` the blocks that share a head's values, `states` how often a chunk's state is moved,
@@ -102,6 +103,7 @@ class PassSchedule:
     states: float = 0.0
     products: float = 1.0
     chunk_cycles: float = 0.0
+    measured: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

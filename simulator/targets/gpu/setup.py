@@ -9,13 +9,15 @@ from einsum_cascades.diagnostics import MappingError
 from simulator.targets.gpu import columns as c
 from simulator.targets.gpu.block import Block, check_tile
 from simulator.targets.gpu.calibration import Calibration, shipped_calibration
+from simulator.targets.gpu.decode_times import load_decode_kernel
 from simulator.targets.gpu.kernel import Kernel, PassSchedule, Tile
 from simulator.targets.gpu.problem import BITS
+from simulator.targets.gpu.waves_setup import find_waves, set_waves
 
-__all__ = ["FORMS", "LEVELS", "Variant", "prepare"]
+__all__ = ["FORMS", "LEVELS", "Variant", "family_of", "prepare"]
 
 LEVELS = ("T0", "T1", "T2")
-FORMS = ("tiles", "split", "chunks")
+FORMS = ("tiles", "split", "chunks", "waves")
 _RATE_OF = {"mxfp8": "fp8", "int8qk_fp16pv": "fp16", "int8qk_fp8pv": "fp8"}
 _FEED = {
     "hopper": "warpgroup",
@@ -56,6 +58,13 @@ def prepare(variant: Variant, kernel: Kernel, gpu: Gpu, calibration: Calibration
     s = [0.0] * c.SETUP
     s[c.FORM] = float(FORMS.index(schedule.form))
     _set_card(s, variant, gpu, numbers, level)
+    if family_of(variant, kernel, gpu, numbers, level) != schedule.family and schedule.measured:
+        s[c.FORM] = float(FORMS.index("waves"))
+        set_waves(s, load_decode_kernel(schedule.measured), variant.head_dim)
+        s[c.MMA] = 2 * (variant.head_dim + variant.v_head_dim) / rate(gpu, variant.dtype, kernel.path)
+        if variant.timing == "eager":
+            s[c.LAUNCH] = max(s[c.LAUNCH], numbers.number("host_s"))
+        return s
     if schedule.form == "tiles":
         _set_tiles(s, variant, kernel, gpu, numbers)
     elif schedule.form == "split":
@@ -64,6 +73,17 @@ def prepare(variant: Variant, kernel: Kernel, gpu: Gpu, calibration: Calibration
         _set_chunks(s, variant, kernel, gpu)
     _set_constants(s, schedule, gpu, numbers, level, variant)
     return s
+
+
+def family_of(variant: Variant, kernel: Kernel, gpu: Gpu, numbers: Calibration, level: str) -> str:
+    """Return whose constants a call takes: the kernel's family, or the decode kernel measured on this very card."""
+    schedule = kernel.schedule(variant.pass_)
+    if level == "T2" and schedule.measured in numbers.families and variant.op == "sdpa" and not variant.windowed:
+        dtypes, dims = (variant.dtype, variant.kv_dtype), (variant.head_dim, variant.v_head_dim)
+        found = find_waves(schedule.measured, gpu, dtypes, dims)
+        if found is not None:
+            return found.name
+    return schedule.family
 
 
 def check_runs(kernel: Kernel, gpu: Gpu) -> None:
