@@ -20,7 +20,7 @@ __all__ = ["Counterexample", "Equality", "compare_with_reference", "draw_extents
 
 Array = NDArray[Any]
 TOLERANCE = 1e-9
-_TRIES = 2000
+_TRIES = 20_000
 
 
 @dataclass(frozen=True, slots=True)

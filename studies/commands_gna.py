@@ -48,28 +48,18 @@ def _choose_tiles(
             check_tiles_of_backend(backend, *tiles, options["head_dim"])
         return tiles
     assert backend is not None
+    if gpu:
+        from simulator.targets.gpu.neighborhood import choose_tiles
+
+        return choose_tiles(windows, gpu, backend, make_call(options, tuple(one.extent for one in windows)))
     legal = check_legal(backend, len(windows), options["head_dim"])
     tax = mask_tax(backend, len(windows))
 
     def quality(pair: Pair) -> tuple[float, float]:
         counts = count_windows(windows, *pair)
-        fast = _time_kernel(windows, pair, backend, gpu, options) if gpu else None
-        return fast or estimate_speedup(counts, tax, dynamic=backend.dynamic), counts.speedup_sim_max
+        return estimate_speedup(counts, tax, dynamic=backend.dynamic), counts.speedup_sim_max
 
     return max(legal, key=quality)
-
-
-def _time_kernel(
-    windows: tuple[Window, ...], tiles: Pair, backend: Backend, gpu: Gpu, options: dict[str, Any]
-) -> float:
-    """Return calls a second of the kernel alone."""
-    from simulator.masks.visits import count_visits
-    from simulator.targets.gpu import columns
-    from simulator.targets.gpu.neighborhood import run_visits
-
-    call = make_call(options, tuple(one.extent for one in windows))
-    out = run_visits(count_visits(windows, tiles, backend, call.extra_kv), tiles, gpu, backend, call)
-    return 1 / out[columns.LATENCY]
 
 
 def _time(

@@ -33,6 +33,8 @@ __all__ = [
 
 _GPU = {"blackwell": "b200", "hopper": "h100", "ampere": "a100"}  # whose mask tax a backend's kernel has
 
+_TIMINGS = ["burst", "cudagraph", "sustained", "sustained_1s"]
+
 
 def call_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say on which card, and of which kind, a call is timed."""
@@ -43,7 +45,9 @@ def call_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--heads", type=click.IntRange(1), default=1, help="Heads, for time and makespan (1)."),
             click.option("--batch", type=click.IntRange(1), default=1, help="Batch, for time and makespan (1)."),
             click.option("--dtype", default="bf16", show_default=True, help="With --arch."),
-            click.option("--timing", default="burst", show_default=True, help="State of clocks, with --arch."),
+            click.option(
+                "--timing", type=click.Choice(_TIMINGS), default="burst", show_default=True, help="State of clocks."
+            ),
         )
     ):
         command = option(command)
@@ -72,11 +76,11 @@ def choose_gpu(options: dict[str, Any]) -> Gpu | None:
 
 
 def make_call(options: dict[str, Any], extents: tuple[int, ...]) -> Call:
-    """Return the call on a map that the options describe; SpecError for an unknown type or timing."""
+    """Return the call on a map that the options describe; SpecError for an unknown type of number."""
     from simulator.targets.gpu.neighborhood import Call
     from simulator.targets.gpu.problem import Problem as Attention
 
-    Attention(dtype=options["dtype"], timing=options["timing"]).completed()
+    Attention(dtype=options["dtype"], kv_dtype="bf16").completed()
     return Call(
         extents,
         heads=options["heads"],

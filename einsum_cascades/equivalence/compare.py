@@ -143,7 +143,7 @@ def _compare_precisely(first: Cascade, second: Cascade, shapes: list[dict[str, i
 
 
 def _affordable(first: Cascade, second: Cascade, shapes: list[dict[str, int]]) -> list[dict[str, int]]:
-    """Return the shapes at which arithmetic in many digits takes seconds; else the smallest, unless it takes minutes."""
+    """Return the shapes at which many digits take seconds, or else the smallest if that takes less than minutes."""
 
     def points(shape: Mapping[str, int]) -> int:
         spaces = [[shape[rank_of(v)] for v in e.variables] for c in (first, second) for e in c.einsums]

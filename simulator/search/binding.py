@@ -67,8 +67,7 @@ def bound_binding(tables: Tables, bindings: Bindings) -> Bounded:
     picked = (places[digit] for places, digit in zip(bindings.places, digits, strict=True))
     placed = {p.einsum.name: p for p in picked}
     options = tuple(
-        tables.ways(bindings.corner, tensor, tuple(placed[m] for m in members))
-        for tensor, (members, _) in tables.tensors.items()
+        tables.ways(tensor, tuple(placed[m] for m in members)) for tensor, (members, _) in tables.tensors.items()
     )
     return Bounded(bindings.corner, placed, tuple(base), options, bound)
 
@@ -128,7 +127,7 @@ def _least(tables: Tables, bindings: Bindings, tensor: str, digits: Digits) -> A
     costs = np.full((len(codes), 2 + len(tables.setting.resources)), np.inf)
     for row, code in enumerate(codes):
         chosen = tuple(places[i][int(d)] for i, d in zip(at, np.unravel_index(code, shape), strict=True))
-        ways = tables.ways(bindings.corner, tensor, chosen)
+        ways = tables.ways(tensor, chosen)
         if ways:
             costs[row] = np.min([way.cost for way in ways], axis=0)
     return costs[where.reshape(-1)]

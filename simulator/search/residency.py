@@ -22,7 +22,7 @@ from simulator.nest import BoundLoop, Operand
 from simulator.search.nests import FusedGroup
 from simulator.search.setting import ENERGY, Setting, Vector
 
-__all__ = ["Residence", "Touch", "residences"]
+__all__ = ["OperandCosts", "Residence", "Touch", "residences"]
 
 Keep = dict[tuple[str, str], tuple[str, ...]]  # (Einsum, operand) -> memories
 
@@ -42,6 +42,22 @@ class Residence:
         )
 
 
+class OperandCosts:
+    """What operands of placed Einsums cost by the memories that hold them, each counted once."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._known: dict[int, tuple[Placed, dict[tuple[str, bool, tuple[str, ...]], Vector]]] = {}
+
+    def cost(self, placed: Placed, operand: Operand, keep: tuple[str, ...]) -> Vector:
+        """Return the cost of the words that one operand moves when the memories `keep` hold it."""
+        _, costs = self._known.setdefault(id(placed), (placed, {}))
+        key = (operand.name, operand.output, keep)
+        if key not in costs:
+            costs[key] = self._setting.operand_cost(placed, operand, keep)
+        return costs[key]
+
+
 @dataclass(frozen=True)
 class Touch:
     """A tensor and the placed Einsums of a group that touch it, the producer first where the group makes it.
@@ -54,6 +70,7 @@ class Touch:
     tensor: str
     placed: tuple[Placed, ...]
     crosses: bool
+    costs: OperandCosts
 
     @property
     def producer(self) -> Placed | None:
@@ -224,14 +241,14 @@ def _hold(words: dict[str, float], placed: Placed, lane_words: float) -> None:
 
 
 def _read_energy(touch: Touch, placed: Placed, operand: Operand, memories: tuple[str, ...]) -> float:
-    return touch.setting.operand_cost(placed, operand, memories)[ENERGY]
+    return touch.costs.cost(placed, operand, memories)[ENERGY]
 
 
 def _cost(touch: Touch, keep: Keep, words: dict[str, float]) -> Residence | None:
     """Return what a way costs and holds; None where a memory alone cannot hold it."""
     setting = touch.setting
     costs = [
-        setting.operand_cost(placed, operand, keep[placed.einsum.name, operand.name])
+        touch.costs.cost(placed, operand, keep[placed.einsum.name, operand.name])
         for placed, operand in (*touch.reads, *touch.writes)
     ]
     kept = []

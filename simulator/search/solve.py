@@ -11,8 +11,9 @@ import numpy as np
 
 from arch_specs.model import Compute
 from simulator.layout import Placed
+from simulator.nest import BoundNest
 from simulator.search.nests import Frame, FusedGroup, Layer, place
-from simulator.search.residency import Residence, Touch, residences
+from simulator.search.residency import OperandCosts, Residence, Touch, residences
 from simulator.search.setting import ENERGY, FIRST_RESOURCE, TRAFFIC, Setting
 
 if TYPE_CHECKING:
@@ -92,26 +93,33 @@ class Tables:
         self.in_place = in_place(setting, group)
         self.able = {name: setting.able(name) for name in group.members}
         self._placed: dict[tuple[Frame, str, str, Layer], Placed | None] = {}
-        self._ways: dict[tuple[object, ...], list[Residence]] = {}
+        self._same: dict[tuple[str, str, BoundNest], Placed] = {}
+        self._ways: dict[tuple[object, ...], tuple[tuple[Placed, ...], list[Residence]]] = {}
+        self._costs = OperandCosts(setting)
 
     def __getstate__(self) -> dict[str, object]:
         """Return what is kept of the tables: all but what can be made again."""
-        return self.__dict__ | {"_placed": {}, "_ways": {}}
+        return self.__dict__ | {"_placed": {}, "_same": {}, "_ways": {}, "_costs": OperandCosts(self.setting)}
 
     def placed(self, frame: Frame, einsum: str, part: Compute, layer: Layer) -> Placed | None:
-        """Return an Einsum on a part in a frame."""
+        """Return an Einsum on a part in a frame; frames and layers that give it one nest give one value."""
         key = (frame, einsum, part.name, layer)
         if key not in self._placed:
-            self._placed[key] = place(self.setting, self.group, frame, einsum, part, layer)
+            placed = place(self.setting, self.group, frame, einsum, part, layer)
+            if placed is not None:
+                placed = self._same.setdefault((einsum, part.name, placed.nest), placed)
+            self._placed[key] = placed
         return self._placed[key]
 
-    def ways(self, corner: Corner, tensor: str, touching: tuple[Placed, ...]) -> list[Residence]:
+    def ways(self, tensor: str, touching: tuple[Placed, ...]) -> list[Residence]:
         """Return the residences of a tensor, by where the Einsums that touch it are."""
-        key = (corner.frame, tensor, *((p.einsum.name, p.part.name, corner.layers[p.part.name]) for p in touching))
+        # What is looked up by identity is kept beside its answer, so that no other value gets its identity.
+        key = (tensor, *map(id, touching))
         if key not in self._ways:
             crosses = self.tensors[tensor][1]
-            self._ways[key] = residences(Touch(self.setting, self.group, tensor, touching, crosses))
-        return self._ways[key]
+            touch = Touch(self.setting, self.group, tensor, touching, crosses, self._costs)
+            self._ways[key] = touching, residences(touch)
+        return self._ways[key][1]
 
 
 def in_place(setting: Setting, group: FusedGroup) -> tuple[tuple[str, ...], ...]:

@@ -6,7 +6,7 @@ from einsum_cascades.diagnostics import MappingError
 from simulator.evaluate import evaluate
 from simulator.search.group import Found, exact_ticks
 from simulator.search.nests import ORDERS, Layer, fuse, place, unrollings
-from simulator.search.residency import Touch, residences
+from simulator.search.residency import OperandCosts, Touch, residences
 from simulator.search.search import _design, _partitions
 from simulator.search.setting import Setting
 from simulator.search.solve import Choice, Corner
@@ -75,4 +75,4 @@ def _touches(setting, group, placed):
         members = [n for n in touching if n in group.members]
         if members:
             crosses = tensor in outputs or tensor not in group.members or len(members) < len(touching)
-            yield Touch(setting, group, tensor, tuple(placed[n] for n in members), crosses)
+            yield Touch(setting, group, tensor, tuple(placed[n] for n in members), crosses, OperandCosts(setting))

@@ -19,7 +19,7 @@ from arch_specs.load_gpu import load_gpu
 from einsum_cascades.diagnostics import MappingError
 from simulator.masks.estimate import load_calibration, permuted_bytes
 from simulator.masks.search import Floats, Measure
-from simulator.masks.tiles import Backend, Pair, backend_names, load_backend
+from simulator.masks.tiles import Backend, Pair, backend_names, check_tiles_of_backend, load_backend
 from simulator.masks.visits import Visits, count_visits
 from simulator.masks.windows import Window
 from simulator.targets.gpu import columns as c
@@ -33,12 +33,15 @@ from simulator.targets.gpu.tiles import time_tiles
 
 _CARDS = {"b200": "b200", "h100": "h100_sxm"}  # of the calibration's names
 
-__all__ = ["Call", "MaskTime", "backend_of", "compare_visits", "run_visits", "time_dense", "time_mask"]
+__all__ = ["Call", "MaskTime", "backend_of", "choose_tiles", "compare_visits", "run_visits", "time_dense", "time_mask"]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A forward call on a map: heads and batch, head dim, type of number, further keys for all, state of clocks."""
+    """A forward call on a map: heads and batch, head dim, type of number, further keys for all, state of clocks.
+
+    `mask_tax` replaces the calibrated one, to judge by data that it was fitted on.
+    """
 
     extents: tuple[int, ...]
     heads: int = 1
@@ -47,6 +50,7 @@ class Call:
     dtype: str = "bf16"
     extra_kv: int = 0
     timing: str = "burst"
+    mask_tax: float | None = None
 
     @property
     def tokens(self) -> int:
@@ -137,7 +141,7 @@ def time_mask(windows: Sequence[Window], tiles: Pair, gpu: Gpu, backend: Backend
         latency_dense_best_s=best.latency_s,
         kernel_dense_best=best.kernel,
         permute_s=_permute(windows, tiles[0], gpu, backend, call),
-        mask_tax=load_calibration().tax(backend.measured_on, len(windows)) if visits.masked else 1.0,
+        mask_tax=_tax(backend, call) if visits.masked else 1.0,
         gather_cost=_gather(backend, len(windows)),
         bracket_s=(out[c.LOW], out[c.HIGH]),
         regime=classify(out),
@@ -151,8 +155,7 @@ def run_visits(visits: Visits, tiles: Pair, gpu: Gpu, backend: Backend, call: Ca
     """Return the outcome, in the columns of the tile model, of so many visits; a masked step counts as a longer one."""
     s = list(_setup(backend.schedule, (prod(tiles[0]), prod(tiles[1])), gpu, call))
     s[c.UNEQUAL] = float(visits.steps != visits.q_tiles * visits.longest)
-    tax = load_calibration().tax(backend.measured_on, len(call.extents))
-    longer = 1 + (tax - 1) * visits.masked / visits.steps
+    longer = 1 + (_tax(backend, call) - 1) * visits.masked / visits.steps
     return _run(s, visits, longer * _gather(backend, len(call.extents)), call)
 
 
@@ -191,6 +194,33 @@ def compare_visits(gpu: Gpu, backend: Backend, call: Call) -> Measure:
         return np.asarray(dense / np.array(times)[places.ravel()], dtype=np.float64)
 
     return measure
+
+
+def choose_tiles(windows: Sequence[Window], gpu: Gpu, backend: Backend, call: Call) -> Pair:
+    """Return the legal tiles of a backend in which its kernel is fastest, of equals those with the best worst tile.
+
+    Raises SpecError where it has none.
+
+    >>> from simulator.masks.windows import make_windows
+    >>> flux = make_windows((256, 256), (80, 80), (16, 16), (1, 1), (0, 0))
+    >>> choose_tiles(flux, load_gpu("b200"), load_backend("blackwell"), Call((256, 256), heads=24))
+    ((16, 16), (16, 8))
+    """
+    legal = backend.tiles(len(windows), call.head_dim)
+    if not legal:
+        check_tiles_of_backend(backend, (1,) * len(windows), (1,) * len(windows), call.head_dim)
+
+    def quality(tiles: Pair) -> tuple[float, float]:
+        visits = count_visits(windows, tiles, backend, call.extra_kv)
+        latency = run_visits(visits, tiles, gpu, backend, call)[c.LATENCY]
+        return latency, visits.longest * prod(tiles[1])
+
+    return min(legal, key=quality)
+
+
+def _tax(backend: Backend, call: Call) -> float:
+    known = load_calibration().tax(backend.measured_on, len(call.extents))
+    return known if call.mask_tax is None else call.mask_tax
 
 
 def _gather(backend: Backend, rank: int) -> float:
