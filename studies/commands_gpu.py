@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["gpu_command", "read_lengths"]
 
 _PASSES = ["fwd", "bwd", "fwdbwd", "decode"]
-_TIMING = "State of clocks: burst, cudagraph, sustained, sustained_1s, locked:1.755GHz."
+_TIMING = (
+    "How it is timed: burst, eager (launched from Python; also unknown), cudagraph, sustained, sustained_1s (at the "
+    "power cap), locked:1.755GHz."
+)
 _LEVEL = "What is known: T0 the data sheet, T1 a GEMM and a copy too, T2 attention rows too."
 _METHOD = "cycle: run the tasks of a forward pass one by one too, at the rated clock (seconds to a minute)."
 _DENSITY = "Share of the KV tiles that a query tile visits (decode: of the keys); for all heads, or with commas for each."
@@ -141,6 +144,7 @@ def _problem(options: dict[str, Any]) -> Problem:
     if decode and options["kv_len"] is None and not lengths:
         raise SpecError(Finding("--kv-len is missing", hint="the keys in the cache"))
     mode, _, clock = options["timing"].partition(":")
+    mode = "eager" if mode == "unknown" else mode
     return Problem(
         pass_=options["pass_"], batch=len(lengths) or options["batch"], q_heads=options["q_heads"],
         kv_heads=options["kv_heads"] if options["kv_heads"] is not None else options["q_heads"],
