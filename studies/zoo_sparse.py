@@ -96,10 +96,17 @@ def tabulate_hip() -> pd.DataFrame:
 
 
 def _descend(call: Problem, children: int) -> float:
-    """Return the seconds of one level: all queries score the children, the queries of a block choose together."""
+    """Return the seconds of one level: all queries score the children, the queries of a block choose together.
+
+    Each block gathers keys of its own, from L2 so far as those of a head fit.
+    """
     gpu = load_gpu("rtx_4090")
     scored = 2.0 * call.q_heads * call.q_len * children * call.head_dim / gpu.flop_per_s("bf16", "sync")
-    return scored + time_selection(replace(call, q_len=call.q_len // _HIP_QUERIES), children, gpu)
+    key = 2 * call.head_dim
+    near = min(1.0, gpu.l2_bytes / (call.kv_len * key))
+    moved = call.q_heads * call.q_len / _HIP_QUERIES * children * key
+    gathered = moved * (near / gpu.l2_bytes_per_s + (1 - near) / gpu.dram_bytes_per_s)
+    return max(scored, gathered) + time_selection(replace(call, q_len=call.q_len // _HIP_QUERIES), children, gpu)
 
 
 def video_flop(density: float) -> tuple[float, float]:
@@ -177,7 +184,7 @@ def claim_sparse(sharded: pd.DataFrame, hip: pd.DataFrame, video: pd.DataFrame) 
         (far["search_s"] + far["attend_s"]) / (near["search_s"] + near["attend_s"]),
         0.0,
         "32 heads of 128 on an RTX 4090; eight times the tokens, 11 levels for 8; each level a barrier, a block of 32 "
-        "queries chooses together",
+        "queries chooses together; above 256K not all keys of a head are in L2",
         "abstract (2024): T log T",
     )
     yield from _claim_video(video)
