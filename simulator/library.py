@@ -145,7 +145,10 @@ def make_design(
 def own_template(architecture: Architecture, search: Search = ()) -> Template:
     """Return the mapping that an architecture is used with; MappingError where it names none."""
     if architecture.mapping is None:
-        raise MappingError(f"{architecture.name} names no mapping of its own: choose one with --mapping")
+        raise MappingError(
+            f"{architecture.name} names no mapping of its own: choose one with --mapping; "
+            "'attnsim search CASCADE ARCH --save FILE' finds one"
+        )
     return load_mapping(architecture.mapping, search)
 
 

@@ -47,8 +47,9 @@ def report_command(
     attnsim report designs.csv --html sweep.html        (what 'attnsim sweep --out designs.csv' wrote)
     attnsim report fusemax --html study.html            (a study by its name)
     """
-    from studies.html_page import render_page
+    from studies.html_page import need_plotly, render_page
 
+    need_plotly()
     if words:
         how = cast(Literal["bound", "cycle"], method)
         title, sections = _design(what, words, workload, settings, mapping, (how, accounting))

@@ -60,6 +60,7 @@ def test_the_page_of_a_design_has_every_section_and_fetches_nothing(tmp_path: Pa
     ]
     assert "attnsim report attention_1pass fusemax M=4096 --html" in page
     assert "--set pe2d.rows=128" in page
+    assert "<h1>attention_1pass on fusemax with pe2d.rows=128, by " in page
 
 
 def test_the_page_of_a_study_holds_its_card_figures_and_tables(tmp_path: Path) -> None:
@@ -83,6 +84,22 @@ def test_the_page_of_a_sweep_shows_its_front_and_why_points_cannot_be(tmp_path: 
     front = next(s for s in sections if s.title == "Latency against energy_j")
     assert front.chart is not None
     assert front.chart["data"][1]["text"] == ["rows = 128", "rows = 64"]
+
+
+def test_without_plotly_nothing_is_computed_and_the_remedy_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import studies.html_page
+    import studies.study
+
+    def never(*_: object) -> None:
+        raise AssertionError("the study is run although its page cannot be written")
+
+    monkeypatch.setattr(studies.html_page, "find_spec", lambda name: None)
+    monkeypatch.setattr(studies.study, "load_study", never)
+    run = CliRunner().invoke(main, ["report", "sram", "--html", str(tmp_path / "x.html")])
+    assert run.exit_code == 4
+    assert 'a report needs Plotly: pip install ".[report]"' in run.stderr
 
 
 def test_no_point_of_a_front_is_beaten_and_every_other_is() -> None:
