@@ -32,6 +32,7 @@ __all__ = [
     "measure_live",
     "measure_row",
     "shape_of",
+    "write_rows",
 ]
 
 TABLE = Path(__file__).parent / "data" / "catalogue.csv"
@@ -40,7 +41,8 @@ SHAPES = Path(__file__).parent / "data" / "catalogue_shapes.yaml"
 WITHOUT_COSTS = ("layers", "examples")
 _WORD_BYTES = 2
 _COLUMNS = [
-    "cascade", "made_of", "live", "live_per", "group", "queries", "keys", "matrix_flop", "special", "bytes",
+    "cascade", "made_of", "live", "live_per", "live_words", "group", "queries", "keys", "matrix_flop", "special",
+    "bytes",
     "flop_over_dense", "bytes_over_dense", "h100_s", "h100_by", "b200_s", "b200_by", "fusemax_s", "fusemax_by",
 ]  # fmt: skip
 
@@ -130,15 +132,18 @@ def _bounds(work: Work) -> dict[str, Any]:
     return row | {"fusemax_s": found.seconds, "fusemax_by": found.by}
 
 
-def measure_live(name: str) -> dict[str, str]:
-    """Return the words that are live, as a formula, and the ranks for each coordinate of which they are.
+def measure_live(name: str, family: str) -> dict[str, Any]:
+    """Return the words that are live, as a formula and at the standard shape, and the ranks for each point of which.
 
-    >>> measure_live("attention_3pass")
-    {'live': 'M', 'live_per': 'B H P'}
+    >>> measure_live("attention_3pass", "softmax")
+    {'live': 'M', 'live_per': 'B H P', 'live_words': 8192}
     """
     cascade = parse_file(locate("cascades", name))
     live = find_live(cascade, count_passes(cascade))
-    return {"live": str(live.words), "live_per": " ".join(live.rows)}
+    found = {"live": str(live.words), "live_per": " ".join(live.rows)}
+    if family in WITHOUT_COSTS:
+        return found
+    return found | {"live_words": int(live.words.evaluate(shape_of(cascade).extents))}
 
 
 def fingerprint(name: str) -> str:
@@ -157,7 +162,7 @@ def _machines() -> str:
 
 def measure_row(name: str, family: str) -> dict[str, Any]:
     """Return a row of the catalogue's table; without costs where there is no attention to compare with."""
-    row: dict[str, Any] = {"cascade": name, "made_of": fingerprint(name)} | measure_live(name)
+    row: dict[str, Any] = {"cascade": name, "made_of": fingerprint(name)} | measure_live(name, family)
     return row if family in WITHOUT_COSTS else row | measure_costs(name)
 
 

@@ -41,7 +41,7 @@ Every attention mechanism of the library: what it passes over, what it must keep
 dense softmax attention, and the least time that it takes on three machines. `attnsim passes NAME` says why.
 
 - **Passes** over the ranks that are streamed. A second pass over M needs all that is live kept, or read again.
-- **Live words** are what is kept for each coordinate of the ranks in brackets.
+- **Live words** are what is kept for each point of the ranks in brackets, then their number at the shape.
 - **FLOP** and **bytes** are those of the cascade over those of dense, unmasked softmax attention at the same queries,
   keys and widths: 2 P M (E + F) FLOP a head, Q, K, V and output moved once. FLOP are products that are summed. Bytes
   are 16-bit words of inputs that are read and of outputs, once each: no mapping moves fewer. An input counts whole
@@ -104,6 +104,8 @@ def _cascade(name: str, row: Mapping[str, Any]) -> str:
     passes = ", ".join(f"{rank} {count}" for rank, count in known.passes.items())
     per = str(row["live_per"]).split() if isinstance(row["live_per"], str) else []
     live = f"{row['live'].replace('*', ' ')}" + (f" ({', '.join(per)})" if per else "")
+    if not isnan(row["live_words"]) and not row["live"].isdecimal():
+        live += f": {row['live_words']:.0f}"
     cells = [f"`{name}`", known.source, passes, live, *_costs(row)]
     return "| " + " | ".join(cells) + " |"
 

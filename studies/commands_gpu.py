@@ -31,7 +31,7 @@ _TIMING = (
 )
 _LEVEL = "What is known: T0 the data sheet, T1 a GEMM and a copy too, T2 attention rows too."
 _METHOD = "cycle: run the tasks of a forward pass one by one too, at the rated clock (seconds to a minute)."
-_DENSITY = "Share of its KV tiles that a query tile visits; one for all heads or, with commas, one for each."
+_DENSITY = "Share of the KV tiles that a query tile visits (decode: of the keys); one for all heads, or one each."
 _CANDIDATES = "Keys that each query is scored against to choose its tiles; 0 where the mask is known beforehand."
 _SET = "Change a number of the GPU: dram_bandwidth='4.8 TB/s'."
 

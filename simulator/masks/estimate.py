@@ -40,7 +40,7 @@ class Calibration:
         """Return what a step takes whose rows are gathered, over one whose rows lie together; 1 where none is known.
 
         >>> load_calibration().gather_cost("a100", 1), load_calibration().gather_cost("a100", 3)
-        (1.0, 2.4)
+        (1.0, 1.9)
         """
         return _at_rank(self.gather.get(gpu, (1.0,)), rank)
 

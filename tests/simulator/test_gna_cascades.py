@@ -69,6 +69,8 @@ def test_maps_of_two_dimensions_cost_the_allowed_pairs(data):
     given = {f"{name}{d}": values[i] for name, values in names.items() for i, d in enumerate("XY")}
     found = operations("attention_gna_2d", **given)
     assert found["SLN"]["exp"] == windows[0].pairs() * windows[1].pairs()
+
+
 GENERALIZED = {
     "QK": {"mul": E, "acc": E},
     "LM": {"max": 1},

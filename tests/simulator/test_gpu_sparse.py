@@ -85,5 +85,21 @@ def test_what_makes_no_sense_is_refused() -> None:
     grouped = Problem(batch=1, q_heads=4, kv_heads=2, q_len=1024, kv_len=1024)
     with pytest.raises(MappingError, match="share keys"):
         time_sparse(grouped, Sparsity((0.5, 0.4, 0.5, 0.5)), None, H100)
-    with pytest.raises(MappingError, match="forward"):
-        time_sparse(Problem(pass_="decode", kv_len=1024), Sparsity((0.5,)), None, H100)
+    with pytest.raises(MappingError, match="forward passes and decode"):
+        time_sparse(Problem(pass_="bwd", q_len=1024, kv_len=1024), Sparsity((0.5,)), None, H100)
+    with pytest.raises(MappingError, match="in decode all heads"):
+        time_sparse(Problem(pass_="decode", q_heads=2, kv_heads=2, kv_len=1024), Sparsity((0.5, 0.4)), None, H100)
+
+
+def test_a_budget_in_decode_saves_no_more_than_the_keys_it_does_not_read_and_choosing_reads_its_candidates() -> None:
+    call = Problem(pass_="decode", batch=16, q_heads=32, kv_heads=8, kv_len=16384)
+    dense = time_sparse(call, Sparsity((1.0,)), None, H100)
+    assert dense.latency_s == pytest.approx(predict(call, dense.kernel, H100).latency_s)
+    known = time_sparse(call, Sparsity((1 / 16,)), None, H100)
+    pages = time_sparse(call, Sparsity((1 / 16,), candidates=1024), None, H100)
+    assert 4 < known.speedup <= 16
+    candidates = 16 * 8 * 1024 * 128 * 2 / H100.dram_bytes_per_s
+    assert pages.latency_s > known.latency_s + candidates
+    assert time_sparse(call, Sparsity((1 / 16,), 16384), None, H100).speedup < 2  # every key is a candidate
+    ragged = Problem(pass_="decode", q_heads=32, kv_heads=8, lengths=((1, 16384),) * 16, batch=16)
+    assert time_sparse(ragged, Sparsity((1 / 16,)), None, H100).attend_s == pytest.approx(known.attend_s)

@@ -1,14 +1,15 @@
 """Masks that a kernel skips tile by tile: a share of the KV tiles for each head, and keys chosen by what they hold.
 
 A query tile visits a share of its KV tiles, and each visit is a step of the tile model, so that waves, the widest
-head, the power ceiling and memory are those of any attention kernel. Choosing keys is a barrier before: no visit
+head, the power ceiling and memory are those of any attention kernel; in decode a request reads a share of its keys.
+Choosing keys is a barrier before: no visit
 starts until every query's candidates are scored and the best of them selected.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from arch_specs.gpu import Gpu
@@ -19,6 +20,7 @@ from simulator.targets.gpu.calibration import Calibration, shipped_calibration
 from simulator.targets.gpu.kernel import Kernel
 from simulator.targets.gpu.predict import choose_kernel, setup_of, variant_of
 from simulator.targets.gpu.problem import BITS, Problem
+from simulator.targets.gpu.row import run_requests
 from simulator.targets.gpu.tiles import count_work, time_tiles
 
 __all__ = ["SparseTime", "Sparsity", "gathered_share", "time_selection", "time_sparse", "visited_share"]
@@ -106,7 +108,8 @@ def gathered_share(keys: int, kv_len: int, columns: int) -> float:
 def time_selection(problem: Problem, candidates: int, gpu: Gpu) -> float:
     """Return the seconds of scoring candidates and selecting among them: products, then scores read digit by digit.
 
-    Two kernels, without launches; scores are fp32, in L2 where they fit. The number that is kept does not matter.
+    Two kernels, without launches; candidates are as wide as keys, scores fp32, in L2 where they fit. The number that is
+    kept does not matter.
 
     >>> from arch_specs.load_gpu import load_gpu
     >>> call = Problem(q_heads=32, kv_heads=32, q_len=8192, kv_len=8192).completed()
@@ -121,7 +124,8 @@ def time_selection(problem: Problem, candidates: int, gpu: Gpu) -> float:
     product = 2 * scores * problem.head_dim / gpu.flop_per_s(problem.dtype, path)
     held = scores * _SCORE_BYTES
     rate = gpu.l2_bytes_per_s if held <= gpu.l2_bytes else gpu.dram_bytes_per_s
-    reads = queries * problem.head_dim * BITS[problem.dtype] / 8 / gpu.dram_bytes_per_s
+    looked = queries + sum(n for n, _, _ in problem.requests()) * problem.kv_heads * candidates
+    reads = looked * problem.head_dim * BITS[problem.dtype] / 8 / gpu.dram_bytes_per_s
     compare = _DIGITS * scores / (gpu.fp32_lanes * gpu.sm_count * gpu.clock_rated_hz)
     return max(product, reads + held / rate) + max(compare, _DIGITS * held / rate)
 
@@ -129,10 +133,11 @@ def time_selection(problem: Problem, candidates: int, gpu: Gpu) -> float:
 def time_sparse(
     problem: Problem, sparsity: Sparsity, kernel: Kernel | None, gpu: Gpu, calibration: Calibration | None = None
 ) -> SparseTime:
-    """Return the time of a forward call that visits a share of the KV tiles; without a kernel, of the card's fastest.
+    """Return the time of a call that visits a share of the KV tiles; without a kernel, of the card's fastest.
 
-    Under a causal or windowed mask the share is of the tiles that the mask leaves. Raises MappingError where the
-    kernel cannot run the call, where it is no forward pass, or where heads that share keys differ.
+    Under a causal or windowed mask the share is of the tiles that the mask leaves; in decode it is of the keys of each
+    request, one for all heads. Raises MappingError where the kernel cannot run the call, where it is a backward pass,
+    or where heads that share keys differ.
 
     >>> from arch_specs.load_gpu import load_gpu
     >>> call = Problem(batch=1, q_heads=16, kv_heads=16, q_len=16384, kv_len=16384)
@@ -141,19 +146,22 @@ def time_sparse(
     """
     problem = problem.completed()
     numbers = calibration or shipped_calibration()
-    if problem.pass_ != "fwd" or problem.op != "sdpa":
-        raise MappingError("shares of KV tiles are for forward passes of softmax attention")
+    if problem.pass_ not in ("fwd", "decode") or problem.op != "sdpa":
+        raise MappingError("shares of KV tiles are for forward passes and decode of softmax attention")
     if len(sparsity.shares) not in (1, problem.q_heads):
         raise MappingError(f"{len(sparsity.shares)} shares for {problem.q_heads} query heads: give one, or one a head")
+    if len(set(sparsity.shares)) > 1 and problem.pass_ == "decode":
+        raise MappingError("in decode all heads read one share of their keys")
     if len(set(sparsity.shares)) > 1 and problem.kv_heads != problem.q_heads:
         raise MappingError("heads that share keys visit the same tiles: give one share, or a key head for each")
     chosen = kernel or choose_kernel(problem, gpu, numbers, "T2")
-    setup = setup_of(variant_of(problem, "fwd"), chosen, gpu, numbers, "T2")
+    setup = setup_of(variant_of(problem, problem.pass_), chosen, gpu, numbers, "T2")
     select = time_selection(problem, sparsity.candidates, gpu)
     if select:
         select += 2 * setup[c.LAUNCH]
-    attend = _attend(problem, sparsity.shares, setup)
-    return SparseTime(gpu.name, chosen.name, attend, select, _attend(problem, (1.0,), setup), sparsity.mean)
+    time = _attend if problem.pass_ == "fwd" else _stream
+    attend = time(problem, sparsity.shares, setup)
+    return SparseTime(gpu.name, chosen.name, attend, select, time(problem, (1.0,), setup), sparsity.mean)
 
 
 def _attend(problem: Problem, shares: tuple[float, ...], setup: list[float]) -> float:
@@ -174,6 +182,13 @@ def _attend(problem: Problem, shares: tuple[float, ...], setup: list[float]) -> 
                 work[place] = max(work[place], one[place]) if place == c.LONGEST else work[place] + one[place]
     time_tiles(work, s, out)
     return out[c.LATENCY]
+
+
+def _stream(problem: Problem, shares: tuple[float, ...], setup: list[float]) -> float:
+    """Return the seconds of decode when each request reads a share of its keys, whole keys."""
+    kept = tuple((q, ceil(k * shares[0])) for q, k in problem.lengths)
+    short = replace(problem, kv_len=ceil(problem.kv_len * shares[0]), lengths=kept)
+    return run_requests(short, setup)[c.LATENCY]
 
 
 def _thin(work: list[float], share: float, kv_heads: int, head_bytes: float) -> None:

@@ -124,7 +124,7 @@ def test_copies_are_needed_where_tokens_do_not_lie_in_tiles():
     assert time_mask(spaced, tiles, B200, BLACKWELL, call).permute_s > 0
     ampere, a100 = load_backend("ampere"), load_gpu("a100_sxm_80")
     gathered = time_mask(hunyuan((16, 8, 8)), ((2, 8, 4), (2, 8, 8)), a100, ampere, Call(HUNYUAN))
-    assert (gathered.permute_s, gathered.gather_cost) == (0, 2.4)
+    assert (gathered.permute_s, gathered.gather_cost) == (0, 1.9)
 
 
 def test_a_copy_moves_its_bytes_at_the_measured_rate():
