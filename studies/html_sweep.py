@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from einsum_cascades.diagnostics import StudyError
-from studies.html_page import Section, chart
+from studies.html_page import COLOURWAY, Section, chart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,7 @@ _OBJECTIVES = ("latency_s", "energy_j", "area_um2", "traffic_bytes")
 _EXTENT = re.compile(r"[A-Z][A-Z0-9_]*")
 _MOST_POINTS = 20_000
 _MOST_LINES = 12  # designs that a chart can tell apart
+_MOST_TICKS = 12
 _FASTEST = 50
 _LOG = {"type": "log", "exponentformat": "power"}
 
@@ -110,20 +111,26 @@ def _line_sections(table: pd.DataFrame, axes: _Axes) -> Iterator[Section]:
     if not 1 <= len(lines) <= _MOST_LINES:
         return
     drawn = [(name, part.groupby(x)["latency_s"].min()) for name, part in lines]
-    look = {"type": "scatter", "mode": "lines+markers"}
-    traces = [{**look, "name": name or "latency", "x": s.index.tolist(), "y": s.tolist()} for name, s in drawn]
-    yield Section(f"Latency against {x}", "", chart(traces, x=x, y="latency, s", height=420, xaxis=_LOG, yaxis=_LOG))
+    ticks = sorted(table[x].unique().tolist())
+    axis = {"type": "log", **({"tickvals": ticks, "ticktext": ticks} if len(ticks) <= _MOST_TICKS else {})}
+    traces = [_line(name or "latency", series, n) for n, (name, series) in enumerate(drawn)]
+    yield Section(f"Latency against {x}", "", chart(traces, x=x, y="latency, s", height=420, xaxis=axis, yaxis=_LOG))
     firsts: dict[str, tuple[str, Any]] = {}
     faster = []
-    for (name, line), (_, part) in zip(drawn, lines, strict=True):
+    for n, ((name, line), (_, part)) in enumerate(zip(drawn, lines, strict=True)):
         first, slowest = firsts.setdefault(_label(part.iloc[0], others), (name, line))
-        ratio = (slowest / line).dropna()
         if first != name:
-            faster.append({**look, "name": name, "x": ratio.index.tolist(), "y": ratio.tolist()})
+            faster.append(_line(name, (slowest / line).dropna(), n))
     if faster:
         over = next(iter(firsts.values()))[0] if len(firsts) == 1 else "the first design of the same shape"
-        picture = chart(faster, x=x, y="speed-up", height=420, xaxis=_LOG, yaxis={"rangemode": "tozero"})
+        picture = chart(faster, x=x, y="speed-up", height=420, xaxis=axis, yaxis={"rangemode": "tozero"})
         yield Section(f"Speed-up against {x}", f"Latency of {over} over that of each other design.", picture)
+
+
+def _line(name: str, series: pd.Series[Any], number: int) -> dict[str, Any]:
+    """Return a line over an extent; a design has one colour in every chart."""
+    look = {"type": "scatter", "mode": "lines+markers", "line": {"color": COLOURWAY[number % len(COLOURWAY)]}}
+    return {**look, "name": name, "x": series.index.tolist(), "y": series.tolist()}
 
 
 def _front_section(table: pd.DataFrame, axes: _Axes, objective: str) -> Section:

@@ -108,6 +108,8 @@ def test_lines_over_an_extent_are_one_a_design_and_speed_up_is_over_the_first() 
     faster = sections["Speed-up against M"].chart
     assert faster is not None
     assert [(line["name"], line["y"]) for line in faster["data"]] == [("pe.rows=128", [2.0, 2.0])]
+    assert faster["data"][0]["line"] == lines["data"][1]["line"] != lines["data"][0]["line"]
+    assert lines["layout"]["xaxis"]["tickvals"] == [1024, 4096]
     assert "Speed-up against M" not in {s.title for s in sweep_sections(make_sweep([64]))}
 
 
