@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from arch_specs.model import Architecture
     from einsum_cascades.analysis import Analysis
     from einsum_cascades.equality import Equality
+    from einsum_cascades.rewrites.search import Rewriting
     from simulator.design import Design
     from simulator.report import Report
 
@@ -35,6 +36,7 @@ __all__ = [
     "names",
     "parse",
     "plot",
+    "rewrite",
     "run",
     "study",
     "sweep",
@@ -116,6 +118,17 @@ def verify(cascade: Cascade | str, against: Cascade | str | None = None) -> Equa
     if against is None:
         return compare_with_reference(_cascade(cascade))
     return compare_with_cascade(_cascade(cascade), _cascade(against))
+
+
+def rewrite(cascade: Cascade | str, *, budget: int = 60, **extents: int) -> Rewriting:
+    """Return equal cascades with fewer passes, each checked: the best, and those of which none dominates another.
+
+    >>> [f"{step.rule} {step.where}" for step in rewrite("rmsnorm_matmul").best.steps]
+    ['defer Z', 'unfuse SZ']
+    """
+    from einsum_cascades.rewrites.search import rewrite as rewrite_cascade
+
+    return rewrite_cascade(_cascade(cascade), extents or None, budget=budget)
 
 
 def design(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
-from arch_specs.units import check_value, parse_quantity
+from arch_specs.units import check_value, format_quantity, parse_quantity
 from einsum_cascades.diagnostics import Problem, SpecError, suggest
 
 __all__ = ["ALTERNATIVES", "Architecture", "Compute", "Memory", "Operation", "Part", "quantity"]
@@ -25,6 +25,8 @@ ALTERNATIVES: dict[str, tuple[str, ...]] = {
     "sub": ("sub", "add", "mac"),
     "min": ("min", "max"),
 }
+
+_GIVEN = "given in place of the value in the file"
 
 
 def quantity(unit: str, key: str, *, default: Any = dataclasses.MISSING) -> Any:
@@ -187,9 +189,30 @@ class Architecture:
             held = "ops" if isinstance(outer, Compute) else "parts"
             new = dataclasses.replace(outer, **{held: tuple(new if x is inner else x for x in getattr(outer, held))})
         if value != old:
-            sources = {**self.sources, path: "given in place of the value in the file"}
+            sources = {**self.sources, path: _GIVEN}
             new = dataclasses.replace(new, sources=sources, uncertain=self.uncertain - {path})
         return new  # type: ignore[no-any-return]
+
+    @property
+    def changes(self) -> dict[str, str]:
+        """The numbers given in place of those of the file, as text with their units, by path, oldest first.
+
+        >>> Architecture("a", 1e9, (Compute("pe2d", 256, 256),)).replace("pe2d.rows", 128).changes
+        {'pe2d.rows': '128'}
+        """
+        return dict(self._change(path) for path, source in self.sources.items() if source == _GIVEN)
+
+    def _change(self, path: str) -> tuple[str, str]:
+        """Return a number's path as people write it, and its value as text."""
+        owners, name = self._locate(path)
+        field_of = next(f for f in dataclasses.fields(owners[-1]) if f.name == name)
+        value = getattr(owners[-1], name)
+        unit = field_of.metadata.get("unit")
+        if unit is None or value is None or isinstance(value, Fraction):  # a third of a cycle has no decimal text
+            text = "none" if value is None else str(value)
+        else:
+            text = format_quantity(value, unit)
+        return self._path(owners, field_of.metadata.get("key", name)), text
 
     def path(self, dotted: str) -> str:
         """Return the one spelling of a dotted path: `L3.capacity` is `L3.capacity_bytes`; SpecError as in `value`."""

@@ -20,7 +20,7 @@ __all__ = ["Counterexample", "Equality", "compare_with_reference", "draw_extents
 
 Array = NDArray[Any]
 TOLERANCE = 1e-9
-_TRIES = 2000
+_TRIES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,8 @@ def compare_with_reference(
     """
     name = name or cascade.reference
     if name is None:
-        raise SpecError(Problem(f"{cascade.name} names no reference", hint="add a line 'reference NAME'"))
+        hint = "add a line 'reference NAME', or compare it with --against CASCADE"
+        raise SpecError(Problem(f"{cascade.name} names no reference", hint=hint))
     formula = find_reference(name)
     shapes = [dict(extents)] if extents else [draw_extents(cascade, seed) for seed in range(rounds)]
     shapes = [resolve_extents(cascade, shape, ragged=True) for shape in shapes]

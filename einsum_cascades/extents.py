@@ -112,7 +112,7 @@ def find_number(expr: Expr, extents: Mapping[str, int]) -> float:
     """Return the value of an expression of extents. KeyError when one is not given.
 
     >>> from einsum_cascades.expressions import Call, Number, Symbol
-    >>> findfind_number(Call("mul", (Symbol("M"), Number(2.0))), {"M": 3})
+    >>> find_number(Call("mul", (Symbol("M"), Number(2.0))), {"M": 3})
     6.0
     """
     match expr:

@@ -264,7 +264,8 @@ class _Analyzer:
 
     def levels(self, rank: str) -> dict[str, int]:
         """Return the earliest pass over `rank` in which each Einsum can run, by its tensor."""
-        fine = set(self.composite(rank))
+        parts = self.composite(rank)
+        fine = set(parts) if len(parts) > 1 else {rank}  # a rank that is another's equal has variables of its own
         nodes = [n for n in self.graph.nodes if not n.einsum.init]
         held = [fine & set(n.ranks.values()) for n in nodes]
         full = [i for i, ranks in enumerate(held) if ranks == fine]
@@ -282,10 +283,8 @@ class _Analyzer:
         maker = {n.einsum.name: i for i, n in enumerate(nodes)}
         for i, node in enumerate(nodes):  # in the order of the text: what is read has its level already
             makers = [level[maker[t]] for t, _ in node.reads if t in maker and maker[t] < i]
-            if not held[i]:
-                level[i] = max(makers, default=1)
-            elif len(held[i]) < len(fine):
-                level[i] = max(level[i], *makers, 1)
+            after = [level[k] + 1 for k in below[i] if k < i] if held[i] else []
+            level[i] = max(level[i] if held[i] else 1, *makers, *after, 1)
         return {n.einsum.name: level[i] for i, n in enumerate(nodes)}
 
 

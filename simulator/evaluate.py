@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate"]
 
+_NAMED = 4  # changed numbers of a machine that a title names
+
 
 def evaluate(
     design: Design, accounting: str | Accounting = "clean", method: Literal["bound", "cycle"] = "bound"
@@ -68,7 +70,11 @@ def evaluate(
 
 def _title(design: Design) -> str:
     given = " ".join(f"{name}={value}" for name, value in design.workload.given.items())
-    return f"{design.workload.cascade.name} on {design.architecture.name} by {design.mapping.name}: {given}"
+    machine, changes = design.architecture.name, [f"{k}={v}" for k, v in design.architecture.changes.items()]
+    if changes:
+        more = [f"{len(changes) - _NAMED} more changes"] if len(changes) > _NAMED else []
+        machine += f" with {', '.join(changes[:_NAMED] + more)},"
+    return f"{design.workload.cascade.name} on {machine} by {design.mapping.name}: {given}"
 
 
 def _runs(program: Program) -> tuple[GroupRun, ...]:

@@ -145,7 +145,10 @@ def make_design(
 def own_template(architecture: Architecture, search: Search = ()) -> Template:
     """Return the mapping that an architecture is used with; MappingError where it names none."""
     if architecture.mapping is None:
-        raise MappingError(f"{architecture.name} names no mapping of its own: choose one with --mapping")
+        raise MappingError(
+            f"{architecture.name} names no mapping of its own: choose one with --mapping; "
+            "'attnsim search CASCADE ARCH --save FILE' finds one"
+        )
     return load_mapping(architecture.mapping, search)
 
 
@@ -165,5 +168,6 @@ def _other_cascade(cascade: str, template: Template, search: Search) -> str:
                 able.append(entry.name)
         except SpecError:
             continue  # a broken file elsewhere in the library is not what this message is about
-    remedy = f"mappings for it: {', '.join(able)}" if able else "no mapping of the library is for it"
+    none = "no mapping of the library is for it; 'attnsim search' finds one, and saves it with --save"
+    remedy = f"mappings for it: {', '.join(able)}" if able else none
     return f"mapping {template.name} is for {template.cascade}, not for {cascade}; {remedy}"

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Mechanism", "Row", "find_mechanism", "read_rows"]
+__all__ = ["Mechanism", "Row", "find_mechanism", "read_families", "read_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,15 @@ def read_rows() -> tuple[Row, ...]:
         )
         for row in _file()[1]["papers"]
     )
+
+
+def read_families() -> dict[str, str]:
+    """Return the family of each cascade of the library, in the order of the file.
+
+    >>> read_families()["attention_1pass"]
+    'softmax'
+    """
+    return {name: known["family"] for name, known in _file()[1]["cascades"].items()}
 
 
 def find_mechanism(path: Path) -> Mechanism | None:

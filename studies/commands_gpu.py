@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["gpu_command", "read_lengths"]
 
 _PASSES = ["fwd", "bwd", "fwdbwd", "decode"]
-_TIMING = "State of clocks: burst, cudagraph, sustained, sustained_1s, locked:1.755GHz."
+_TIMING = (
+    "How it is timed: burst, eager (launched from Python; also unknown), cudagraph, sustained, sustained_1s (at the "
+    "power cap), locked:1.755GHz."
+)
 _LEVEL = "What is known: T0 the data sheet, T1 a GEMM and a copy too, T2 attention rows too."
 _METHOD = "cycle: run the tasks of a forward pass one by one too, at the rated clock (seconds to a minute)."
+_DENSITY = "Share of the KV tiles that a query tile visits (decode: of the keys); one for all heads, or one each."
+_CANDIDATES = "Keys that each query is scored against to choose its tiles; 0 where the mask is known beforehand."
 _SET = "Change a number of the GPU: dram_bandwidth='4.8 TB/s'."
 
 
@@ -57,12 +62,19 @@ gpu_command.add_command(timeline_command)
 @click.option("--dtype", default="bf16", show_default=True)
 @click.option("--kv-dtype", default="", help="As --dtype.")
 @click.option("--timing", default="burst", show_default=True, metavar="MODE", help=_TIMING)
-@click.option("--page-size", type=int, default=0, help="Keys of a page of the cache; 0 for a cache in one piece.")
+@click.option(
+    "--page-size",
+    type=int,
+    default=0,
+    help="Keys of a page of the cache; checked, not charged: measured kernels take pages of 16 and more alike.",
+)
 @click.option("--splits", type=int, default=0, help="Parts of the keys in decode; 0 for the kernel's rule.")
 @click.option("--calibration", "calibration", default="shipped", show_default=True, metavar="shipped|none|FILE")
 @click.option("--level", type=click.Choice(["T0", "T1", "T2"]), default="T2", show_default=True, help=_LEVEL)
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help=_SET)
 @click.option("--method", type=click.Choice(["model", "cycle"]), default="model", show_default=True, help=_METHOD)
+@click.option("--block-density", "density", metavar="SHARE,...", help=_DENSITY)
+@click.option("--candidates", type=int, default=0, show_default=True, help=_CANDIDATES)
 @output_options
 def attention_command(output: Output, **options: Any) -> None:
     """Predict one attention call on a GPU."""
@@ -77,9 +89,35 @@ def attention_command(output: Output, **options: Any) -> None:
         gpu = gpu.replace(field, value)
     calibration = None if options["calibration"] == "none" else options["calibration"]
     problem = _problem(options)
+    if options["density"] or options["candidates"]:
+        sparse = _sparse(problem, gpu, options, calibration)
+        emit(sparse, output, rows=[{"key": key, "value": value} for key, value in sparse.items()])
+        return
     made = predict(problem, options["kernel"], gpu, calibration, options["level"])
     cycle = _run(made.kernel, gpu, problem) if options["method"] == "cycle" else {}
     emit(_answer(made) | cycle, output, rows=_rows(made) + [{"key": k, "value": v} for k, v in cycle.items()])
+
+
+def _sparse(problem: Problem, gpu: Gpu, options: dict[str, Any], calibration: str | None) -> dict[str, Any]:
+    """Return the answer for a mask that a kernel skips tile by tile."""
+    from simulator.targets.gpu.aliases import find_kernel
+    from simulator.targets.gpu.predict import as_calibration
+    from simulator.targets.gpu.sparse import Sparsity, time_sparse
+
+    if options["method"] == "cycle" or calibration is None or options["level"] != "T2":
+        raise MappingError("--block-density goes with --method model, a calibration and --level T2")
+    try:
+        shares = tuple(float(text) for text in (options["density"] or "1").split(","))
+    except ValueError:
+        raise SpecError(f"--block-density {options['density']}: write numbers, as 0.1 or 0.5,0.25") from None
+    name = options["kernel"]
+    kernel = find_kernel(name, gpu, problem.pass_, problem.op) if name else None
+    found = time_sparse(problem, Sparsity(shares, options["candidates"]), kernel, gpu, as_calibration(calibration))
+    return {
+        "gpu": found.gpu, "kernel": found.kernel, "latency_s": found.latency_s, "attend_s": found.attend_s,
+        "select_s": found.select_s, "latency_dense_s": found.latency_dense_s, "speedup": found.speedup,
+        "speedup_bound": found.speedup_bound,
+    }  # fmt: skip
 
 
 def _run(kernel: str, gpu: Gpu, problem: Problem) -> dict[str, float]:
@@ -106,6 +144,7 @@ def _problem(options: dict[str, Any]) -> Problem:
     if decode and options["kv_len"] is None and not lengths:
         raise SpecError(Finding("--kv-len is missing", hint="the keys in the cache"))
     mode, _, clock = options["timing"].partition(":")
+    mode = "eager" if mode == "unknown" else mode
     return Problem(
         pass_=options["pass_"], batch=len(lengths) or options["batch"], q_heads=options["q_heads"],
         kv_heads=options["kv_heads"] if options["kv_heads"] is not None else options["q_heads"],

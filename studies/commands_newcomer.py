@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -44,6 +45,8 @@ def new_command(what: str, name: str, folder: Path) -> None:
             temporary.write_text(text.replace("NAME", name), encoding="utf-8", newline="\n")
         click.echo(f"wrote {path}")
     click.echo(f"now: {_NEXT[what].format(file=file, name=name)}\n     python -m pytest {test}")
+    if find_spec("pytest") is None:
+        click.echo("     (needs pytest, which is not installed: pip install pytest)")
 
 
 @click.command("doctor")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["report_command"]
 
+_TABLES = (".csv", ".parquet")
+
 
 @click.command("report")
 @click.argument("what", metavar="CASCADE|SWEEP|STUDY")
-@click.argument("words", nargs=-1, metavar="[ARCH] [EXTENT=N ...]")
+@click.argument("words", nargs=-1, metavar="[ARCH] [EXTENT=N ...] [SWEEP ...]")
 @click.option("--html", "path", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The page.")
 @click.option("--workload", metavar="NAME", help="Of a design: a named shape; extents given beside it win.")
 @click.option("--set", "settings", multiple=True, metavar="PART.FIELD=VALUE", help="Of a design: change a number.")
@@ -45,17 +48,17 @@ def report_command(
     \b
     attnsim report attention_1pass fusemax --workload bert M=4096 --html design.html
     attnsim report designs.csv --html sweep.html        (what 'attnsim sweep --out designs.csv' wrote)
+    attnsim report a.csv b.csv --html both.html         (several sweeps: of two machines, say)
     attnsim report fusemax --html study.html            (a study by its name)
     """
-    from studies.html_page import render_page
+    from studies.html_page import need_plotly, render_page
 
-    if words:
+    need_plotly()
+    if Path(what).suffix in _TABLES:
+        title, sections = _sweeps((what, *words))
+    elif words:
         how = cast(Literal["bound", "cycle"], method)
         title, sections = _design(what, words, workload, settings, mapping, (how, accounting))
-    elif Path(what).suffix in (".csv", ".parquet"):
-        from studies.html_table import read_sweep, sweep_sections
-
-        title, sections = f"Sweep {Path(what).name}", list(sweep_sections(read_sweep(Path(what))))
     else:
         title, sections = _study(what)
     page = render_page(title, shlex.join(_words(click.get_current_context())), sections)
@@ -74,6 +77,20 @@ def _words(ctx: click.Context) -> list[str]:
             values = value if isinstance(value, tuple) else (value,)
             words += [word for one in values for word in (option.opts[0], str(one))]
     return words
+
+
+def _sweeps(names: Sequence[str]) -> tuple[str, list[Section]]:
+    """Return the page of one table or of several, each told by its stem, or where those are alike its path."""
+    from studies.html_sweep import join_sweeps, read_sweep, sweep_sections
+
+    if other := next((name for name in names if Path(name).suffix not in _TABLES), None):
+        raise SpecError(f"'{other}' is not the table of a sweep: {names[0]} goes with other CSV or Parquet files")
+    if len(names) == 1:
+        return f"Sweep {Path(names[0]).name}", list(sweep_sections(read_sweep(Path(names[0]))))
+    stems = [Path(name).stem for name in names]
+    labels = stems if len(set(stems)) == len(stems) else list(names)
+    tables = {label: read_sweep(Path(name)) for label, name in zip(labels, names, strict=True)}
+    return f"Sweeps {', '.join(tables)}", list(sweep_sections(join_sweeps(tables)))
 
 
 def _study(name: str) -> tuple[str, list[Section]]:

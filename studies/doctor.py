@@ -10,7 +10,7 @@ from pathlib import Path
 
 from einsum_cascades.registry import display_path, user_folders
 
-__all__ = ["examine"]
+__all__ = ["examine", "install_hint"]
 
 Row = dict[str, str]
 
@@ -37,9 +37,18 @@ def examine() -> list[Row]:
         rows.append(_row(package, found is not None, found or "missing; install attnsim again"))
     for extra, packages in sorted(extras.items()):
         absent = [package for package in dict.fromkeys(packages) if package != "attnsim" and _version(package) is None]
-        text = "installed" if not absent else f"lacks {', '.join(absent)}; pip install 'attnsim[{extra}]'"
+        text = "installed" if not absent else f"lacks {', '.join(absent)}; {install_hint(extra)}"
         rows.append(_row(f"extra {extra}", not absent, text))
     return [*rows, *_places()]
+
+
+def install_hint(extra: str, root: Path = Path(__file__).parent.parent) -> str:
+    """Return the command that installs an extra: from the index of packages, or in the checkout at `root` from it.
+
+    >>> install_hint("report", Path("/nowhere"))
+    "pip install 'attnsim[report]'"
+    """
+    return f'pip install ".[{extra}]"' if (root / "pyproject.toml").is_file() else f"pip install 'attnsim[{extra}]'"
 
 
 def _places() -> list[Row]:

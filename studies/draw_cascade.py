@@ -133,7 +133,7 @@ def _shorten(einsum: Einsum) -> str:
     ]
     text = print_einsum(dataclasses.replace(einsum, expr=_without(einsum.expr, shared))).partition(" = ")[2]
     text = text.replace("[]", "")
-    return text if len(text) <= 40 else text[:38] + "..."
+    return text if len(text) <= 27 else text[:25] + "..."
 
 
 def _without(expr: Expr, variables: list[str]) -> Expr:

@@ -2,6 +2,7 @@
 
 Generalized Neighborhood Attention (arXiv 2504.16922) on Cosmos-7B, HunyuanVideo and FLUX, and the masks that
 Cosmos-Predict2 ships. Expected: the simulator's column is the worst tile; measured time is mean tiles and a mask tax.
+The GPU tile model says what the same masks take on every card.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from studies.gna_card import make_card
 from studies.gna_data import numbers, read_models, read_rows, windows_of_row
 from studies.gna_figures import draw_front, draw_mask
 from studies.gna_predict import end_to_end_rows, held_out_taxes, op_level_rows
-from studies.gna_study_figures import draw_end_to_end, draw_op_level
+from studies.gna_study_figures import draw_end_to_end, draw_gpus, draw_op_level, draw_times
+from studies.gna_times import gpu_rows, time_claims, time_rows
 from studies.study import Result, Say, Study
 
 __all__ = ["STUDY", "predict2_rows", "run_rows"]
@@ -74,6 +76,8 @@ def _analyze(say: Say) -> Result:
     say("gna: published rows")
     op_level, end_to_end = pd.DataFrame(op_level_rows()), pd.DataFrame(end_to_end_rows())
     predict2 = pd.DataFrame(predict2_rows())
+    say("gna: times on every GPU")
+    times, gpus = pd.DataFrame(time_rows()), pd.DataFrame(gpu_rows())
     say("gna: one-dimensional tiling, search")
     runs = pd.DataFrame(run_rows())
     hunyuan = read_models()["Hunyuan"]
@@ -97,6 +101,8 @@ def _analyze(say: Say) -> Result:
     figures = {
         "gna_op_level": draw_op_level(op_level),
         "gna_end_to_end": draw_end_to_end(end_to_end),
+        "gna_times": draw_times(times),
+        "gna_gpus": draw_gpus(gpus),
         "gna_hunyuan_plain": draw_mask(plain, *hunyuan.tiles),
         "gna_hunyuan_strided": draw_mask(strided, *hunyuan.tiles),
         "gna_hunyuan_front": draw_front(found.front, hunyuan.extents),
@@ -107,8 +113,11 @@ def _analyze(say: Say) -> Result:
         "gna_cosmos_predict2": predict2,
         "gna_one_dimensional": runs,
         "gna_front": front,
+        "gna_times": times,
+        "gna_gpus": gpus,
     }
-    return Result(tables, figures, make_card(op_level, end_to_end, predict2, front))
+    card = (*make_card(op_level, end_to_end, predict2, front), *time_claims(times, gpus))
+    return Result(tables, figures, card)
 
 
 STUDY = Study(

@@ -31,7 +31,10 @@ class Validation:
         return self.frame[self.frame["why"] == ""]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the scores over all judged rows and by GPU, kernel, operator and pass, and what was left out."""
+        """Return the scores over all judged rows and by GPU, kernel, operator and pass, and what was left out.
+
+        Kernels that differ in case alone are one group; `without_timing` counts rows taken as eager launches.
+        """
         judged = self.judged
         measured = judged["time_ms"].to_numpy(float) / 1e3
         scores = score(judged["predicted_s"].to_numpy(float), measured)
@@ -43,7 +46,8 @@ class Validation:
             "skipped": [{"row": int(row), "why": why} for row, why in left_out.itertuples(index=False, name=None)],
             **{name: scores[name] for name in ("mape", "median_ape", "mean_abs_ln", "bias")},
             "coverage": coverage,
-            "groups": score_by(judged, _GROUPS).to_dict("records"),
+            "without_timing": int((self.frame["timing"] == "unknown").sum()),
+            "groups": score_by(judged.assign(kernel=judged["kernel"].str.casefold()), _GROUPS).to_dict("records"),
         }
 
     def rows(self) -> list[dict[str, Any]]:

@@ -9,12 +9,14 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from einsum_cascades.diagnostics import StudyError
+from studies.doctor import install_hint
 from studies.output import plain
 
-__all__ = ["COLOURWAY", "Section", "chart", "render_page"]
+__all__ = ["COLOURWAY", "Section", "chart", "need_plotly", "render_page"]
 
 COLOURWAY = [
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9",
@@ -124,8 +126,14 @@ def _plotly() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ImportError as error:
-        raise StudyError("a report needs Plotly; pip install 'attnsim[report]'") from error
+        raise StudyError(f"a report needs Plotly: {install_hint('report')}") from error
     return str(get_plotlyjs())
+
+
+def need_plotly() -> None:
+    """Raise StudyError, saying how to install it, where Plotly is not there: before anything is computed."""
+    if find_spec("plotly") is None:
+        raise StudyError(f"a report needs Plotly: {install_hint('report')}")
 
 
 def _render(n: int, section: Section) -> str:

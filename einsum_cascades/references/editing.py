@@ -178,12 +178,11 @@ def gaussian_adaptive_attention(inputs: Inputs, extents: Extents) -> Outputs:
     """Return X times the product of K Gaussians about shifted means, normalised along the sequence."""
     x = inputs["X"]
     mean, variance = x.mean(axis=0), x.var(axis=0) + 1e-6
-    product = np.ones_like(x)
+    exponent = np.zeros_like(x)
     for scale, offset in zip(inputs["SCALE"], inputs["OFFSET"], strict=True):
-        product = product * np.exp(-((x - mean - offset) ** 2) / (2 * variance * (1 + scale**2)))
+        exponent = exponent - (x - mean - offset) ** 2 / (2 * variance * (1 + scale**2))
     # A product of Gaussians and the Gaussian that it is differ by a factor, which the normaliser removes.
-    total = product.sum(axis=0)
-    return {"Z": x * product / np.where(total == 0, 1, total)}
+    return {"Z": x * softmax(exponent, 0)}
 
 
 def local_gates(inputs: Inputs, extents: Extents) -> Outputs:

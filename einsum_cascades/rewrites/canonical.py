@@ -19,7 +19,7 @@ def canonical_key(cascade: Cascade) -> str:
     """
     colours = {t.name: t.name if t.role != "intermediate" else "" for t in cascade.tensors}
     whole = frozenset(t.name for t in cascade.tensors if t.role != "intermediate")
-    for _ in range(len(cascade.einsums) + 1):
+    for turn in range(len(cascade.einsums) + 1):
         made = {
             name: _digest(sorted(_einsum(e, colours, whole) for e in cascade.einsums if e.name == name))
             for name in colours
@@ -27,7 +27,7 @@ def canonical_key(cascade: Cascade) -> str:
         }
         same = len(set(made.values())) == len({c for n, c in colours.items() if n not in whole})
         colours |= made
-        if same and "" not in colours.values() and _ > 1:
+        if same and "" not in colours.values() and turn > 1:
             break
     lines = sorted(_einsum(e, colours, whole) for e in cascade.einsums)
     extents = sorted(f"{e.name}={'*'.join(e.factors)}" for e in cascade.extents)

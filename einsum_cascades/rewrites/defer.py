@@ -30,7 +30,7 @@ def defer(cascade: Cascade) -> Iterator[Answer]:
     for einsum in cascade.extended:
         if not _reduces(cascade, einsum):
             continue
-        if einsum.reduction_operators == ("add",):
+        if _is_sum(einsum):
             terms = expand(einsum.expr, setting_of(cascade, einsum, sums=False))
             if len(terms) == 1:
                 yield from _emit(cascade, einsum, terms, "defer")
@@ -44,7 +44,7 @@ def distribute(cascade: Cascade) -> Iterator[Answer]:
     Equal in exact arithmetic; where the terms are large and the result is small it cancels, so that it is not stable.
     """
     for einsum in cascade.extended:
-        if _reduces(cascade, einsum) and einsum.reduction_operators == ("add",):
+        if _reduces(cascade, einsum) and _is_sum(einsum):
             at = setting_of(cascade, einsum)
             terms = expand(einsum.expr, at)
             late = any(at.late(f) for t in terms for f in (*t.over, *t.under))
@@ -58,7 +58,7 @@ def stage(cascade: Cascade) -> Iterator[Answer]:
     sum_mn h(y_m) g(x_mn) = sum_m h(y_m) sum_n g(x_mn)
     """
     for einsum in cascade.extended:
-        if not _reduces(cascade, einsum) or einsum.reduction_operators != ("add",) or len(einsum.reduced) < 2:
+        if not _reduces(cascade, einsum) or not _is_sum(einsum) or len(einsum.reduced) < 2:
             continue
         for inner in einsum.reduced:
             at = replace(setting_of(cascade, einsum, sums=False), variables=(inner,))
@@ -99,6 +99,12 @@ def _staged(cascade: Cascade, einsum: Einsum, term: Product, at: Setting) -> Ite
     out = [x for e in cascade.einsums for x in ((made, new) if e is einsum else (e,))]
     law = "* distributes over +, and + is associative"
     yield attempt(Rewrite("stage", einsum.name, cascade, law, {made.name: einsum.name}), out)
+
+
+def _is_sum(einsum: Einsum) -> bool:
+    """Say whether factors may leave a reduction: whether multiplying and dividing distribute over its operator."""
+    (operator,) = einsum.reduction_operators
+    return all(operator in OPERATORS[factor].distributes_over for factor in ("mul", "div"))
 
 
 def _reduces(cascade: Cascade, einsum: Einsum) -> bool:

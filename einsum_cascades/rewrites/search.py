@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from einsum_cascades.chains import magnitude
-from einsum_cascades.diagnostics import Problem, SpecError
 from einsum_cascades.equality import Equality
 from einsum_cascades.equivalence.compare import compare_with_cascade
 from einsum_cascades.ir import Cascade
@@ -75,7 +74,7 @@ def rewrite(
 
     `budget` bounds the cascades that are looked at; `extents` is where operations are compared. The best has the fewest
     passes, then is stable, then has the least live state and operations. What turns out to be one of the `known` but
-    for names says so; none of them guides the search. Raises SpecError for a cascade that depends on values.
+    for names says so; none of them guides the search.
 
     >>> from einsum_cascades.parser import parse
     >>> c = parse('''cascade t
@@ -88,11 +87,6 @@ def rewrite(
     >>> [f"{step.rule} {step.where}" for step in rewrite(c).best.steps]
     ['defer Z']
     """
-    if depends := [e for e in cascade.einsums if e.by_value]:
-        hint = "no rule knows conditions, coordinates that are looked up, or top"
-        raise SpecError(
-            Problem(f"{e.name} depends on values, so that it is not rewritten", e.span, hint) for e in depends
-        )
     names = {canonical_key(c): c for c in known}
     start = Found(cascade, (), measure(cascade, cascade, extents, stable=True), None)
     queue: list[tuple[tuple[float, ...], int, Found]] = [(_order(start), 0, start)]

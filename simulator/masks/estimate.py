@@ -18,9 +18,10 @@ _FILE = Path(__file__).parent / "calibration.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Named terms by GPU: the mask tax by number of dimensions, and the rate of token permutation."""
+    """Named terms by GPU: the mask tax and the cost of gathers by number of dimensions, the rate of permutation."""
 
     mask_tax: Mapping[str, tuple[float, ...]]
+    gather: Mapping[str, tuple[float, ...]]
     permute_bytes_per_s: Mapping[str, float]
     sources: tuple[str, ...]
 
@@ -33,8 +34,19 @@ class Calibration:
         if gpu not in self.mask_tax:
             hint = suggest(gpu, self.mask_tax) or f"one of {', '.join(self.mask_tax)}"
             raise SpecError(f"no mask tax is known for '{gpu}': {hint}")
-        values = self.mask_tax[gpu]
-        return values[min(rank, len(values)) - 1]
+        return _at_rank(self.mask_tax[gpu], rank)
+
+    def gather_cost(self, gpu: str, rank: int) -> float:
+        """Return what a step takes whose rows are gathered, over one whose rows lie together; 1 where none is known.
+
+        >>> load_calibration().gather_cost("a100", 1), load_calibration().gather_cost("a100", 3)
+        (1.0, 1.9)
+        """
+        return _at_rank(self.gather.get(gpu, (1.0,)), rank)
+
+
+def _at_rank(values: tuple[float, ...], rank: int) -> float:
+    return values[min(rank, len(values)) - 1]
 
 
 @lru_cache
@@ -42,12 +54,14 @@ def load_calibration() -> Calibration:
     """Return the shipped calibration; each term names its effect, the data it was fitted on and its source."""
     problems = Problems()
     root = read_yaml(Source(_FILE.name, read_source(_FILE).text), problems)
-    fields = root.mapping(("mask_tax", "permutation"))
-    tax, permutation = (_read_term(fields[name]) for name in ("mask_tax", "permutation"))
+    names = ("mask_tax", "gather", "permutation")
+    fields = root.mapping(names)
+    tax, gather, permutation = (_read_term(fields[name]) for name in names)
     made = Calibration(
         mask_tax={key: tuple(one.number() for one in node.items()) for key, node in tax[0].items()},
+        gather={key: tuple(one.number() for one in node.items()) for key, node in gather[0].items()},
         permute_bytes_per_s={key: float(node.quantity("bytes_per_s")) for key, node in permutation[0].items()},
-        sources=(tax[1], permutation[1]),
+        sources=(tax[1], gather[1], permutation[1]),
     )
     problems.finish()
     return made

@@ -6,7 +6,7 @@ all combinations follow as outer products.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
@@ -19,16 +19,19 @@ from simulator.masks.tiles import Pair
 from simulator.masks.tiling import TilesOfDimension, count_dimension
 from simulator.masks.windows import Window, ceiling, make_windows, match_lengths
 
-__all__ = ["Choice", "Found", "ladder_of_windows", "search_masks"]
+__all__ = ["Choice", "Found", "Measure", "ladder_of_windows", "search_masks"]
 
 Floats = NDArray[np.float64]
+# predicted speed-ups from (tiles, Q tiles launched, visited tiles, the most of one, those that need no mask)
+Measure = Callable[[Pair, int, Floats, Floats, Floats], Floats]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A window, stride and pair of tiles; `kept` is the share of pairs, `shared` the queries that share a window.
 
-    `speedup` is the predicted one: by tiles visited, with the mask tax where the mask is not block-sparse.
+    `speedup` is the predicted one: by tiles visited, with the mask tax where the mask is not block-sparse, or as
+    measured by a function of one's own.
     """
 
     window: tuple[int, ...]
@@ -110,13 +113,14 @@ def search_masks(  # noqa: PLR0913
     causal: Sequence[bool | int] = (),
     mask_tax: float = 1.0,
     dynamic: bool = False,
+    measure: Measure | None = None,
     top: int = 20,
 ) -> Found:
     """Return the best of all legal strides (or of `strides`), `windows` and `pairs` of tiles, and the front.
 
     Ranked by predicted speed-up, then by the queries that share a window (fewer keep more of the neighborhood of
-    each), then by the worst tile. `dynamic`: keys are tiled from the first one that a Q tile needs. Raises SpecError
-    for an illegal window.
+    each), then by the worst tile. `dynamic`: keys are tiled from the first one that a Q tile needs. `measure` predicts
+    speed-ups in place of tiles and tax. Raises SpecError for an illegal window.
 
     >>> found = search_masks((30, 48, 80), [(18, 24, 24)], [((4, 8, 8), (2, 8, 8))])
     >>> found.evaluated, found.ranked[0].stride, found.ranked[0].block_sparse
@@ -127,6 +131,7 @@ def search_masks(  # noqa: PLR0913
     given = [tuple(stride) for stride in strides]
     for stride in given:
         match_lengths(extents, {"stride": stride})
+    rule = _Rule(mask_tax, dynamic, measure)
     best: list[Choice] = []
     corners: list[Choice] = []
     evaluated = 0
@@ -137,7 +142,7 @@ def search_masks(  # noqa: PLR0913
             axes: list[tuple[tuple[int, ...], ...]] = [tuple((s,) for s in stride) for stride in legal]
         else:
             axes = [tuple(tuple(range(1, one.width + 1)) for one in full)]
-        blocks = [_count_block(full, axis, pair, mask_tax, dynamic=dynamic) for axis in axes for pair in pairs]
+        blocks = [_count_block(full, axis, pair, rule) for axis in axes for pair in pairs]
         evaluated += sum(len(block.speedup) for block in blocks)
         best = _rank([*best, *(one for block in blocks for one in _best_of(block, top))])[:top]
         corners += _corners(blocks)
@@ -146,9 +151,16 @@ def search_masks(  # noqa: PLR0913
     return Found(tuple(best), tuple(_front(corners)), evaluated)
 
 
-def _count_block(
-    windows: tuple[Window, ...], strides: tuple[tuple[int, ...], ...], pair: Pair, mask_tax: float, *, dynamic: bool
-) -> _Block:
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """How speed-ups are predicted."""
+
+    mask_tax: float
+    dynamic: bool
+    measure: Measure | None
+
+
+def _count_block(windows: tuple[Window, ...], strides: tuple[tuple[int, ...], ...], pair: Pair, rule: _Rule) -> _Block:
     each: list[list[TilesOfDimension]] = []
     pairs: list[list[float]] = []
     for one, values, q, kv in zip(windows, strides, *pair, strict=True):
@@ -162,15 +174,25 @@ def _count_block(
 
     dense_q = prod(ceiling(one.extent, q) for one, q in zip(windows, pair[0], strict=True))
     dense_kv = prod(ceiling(one.extent, kv) for one, kv in zip(windows, pair[1], strict=True))
-    aligned = outer("aligned_dynamic" if dynamic else "aligned") > 0
-    mean = dense_q * dense_kv / outer("dynamic" if dynamic else "visited")
+    names = ("dynamic", "most_dynamic") if rule.dynamic else ("visited", "most")
+    aligned = outer("aligned_dynamic" if rule.dynamic else "aligned") > 0
+    visits, longest = map(outer, names)
+    mean = dense_q * dense_kv / visits
+    if rule.measure is None:
+        speedup = np.where(aligned, mean, mean / rule.mask_tax)
+    else:
+        first = [tiled[0] for tiled in each]
+        grid = (one.grid(q) * one.dilation for one, q in zip(windows, pair[0], strict=True))
+        launched = prod((one.q_tiles for one in first) if rule.dynamic else grid)
+        steps = visits if rule.dynamic else outer("padded")
+        speedup = rule.measure(pair, launched, steps, longest, np.where(aligned, steps, outer("full")))
     return _Block(
         windows=windows,
         strides=strides,
         pair=pair,
-        speedup=np.where(aligned, mean, mean / mask_tax),
+        speedup=speedup,
         mean=mean,
-        worst=dense_kv / outer("most_dynamic" if dynamic else "most"),
+        worst=dense_kv / longest,
         aligned=aligned,
         shared=np.asarray(reduce(np.multiply.outer, [np.array(v, dtype=np.int64) for v in strides])).ravel(),
         kept=np.asarray(reduce(np.multiply.outer, [np.array(v) for v in pairs])).ravel(),

@@ -59,13 +59,20 @@ class TileSet:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A kernel: how it is called in NATTEN, whether keys are tiled from a Q tile's own corner, its legal tiles."""
+    """A kernel: how it is called in NATTEN, whether keys are tiled from a Q tile's own corner, its legal tiles.
+
+    `masks_partial`: it masks the partial tiles alone, not all or none. `schedule` is the attention kernel of
+    `simulator.targets.gpu` that it was made from, `measured_on` the GPU whose calibration it has.
+    """
 
     name: str
     summary: str
     source: str
     natten: str
     dynamic: bool
+    masks_partial: bool
+    schedule: str
+    measured_on: str
     forward: tuple[TileSet, ...]
     backward: tuple[TileSet, ...]
 
@@ -103,7 +110,9 @@ def read_backend(source: Source, name: str) -> Backend:
     """Return the backend that a YAML text describes; SpecError with every problem of the text."""
     problems = Problems()
     fields = read_yaml(source, problems).mapping(
-        ("summary", "source", "natten", "keys", "forward", "backward"), (), f"backend '{name}'"
+        ("summary", "source", "natten", "keys", "masks", "schedule", "measured_on", "forward", "backward"),
+        (),
+        f"backend '{name}'",
     )
     backend = Backend(
         name=name,
@@ -111,6 +120,9 @@ def read_backend(source: Source, name: str) -> Backend:
         source=fields["source"].text(),
         natten=fields["natten"].text(),
         dynamic=fields["keys"].choice(("static", "dynamic"), "a way to tile keys") == "dynamic",
+        masks_partial=fields["masks"].choice(("all", "partial"), "the tiles that a mask is applied to") == "partial",
+        schedule=fields["schedule"].text(),
+        measured_on=fields["measured_on"].text(),
         forward=tuple(_read_set(node) for node in fields["forward"].items()),
         backward=tuple(_read_set(node) for node in fields["backward"].items()),
     )

@@ -145,7 +145,7 @@ def _partitions(base: Setting) -> Iterator[Setting]:
     given = base.workload.given
     choices: dict[str, tuple[int, ...]] = {}
     for extent in base.workload.cascade.extents:
-        if extent.factors and extent.name in given and not any(f in given for f in extent.factors):
+        if len(extent.factors) > 1 and extent.name in given and not any(f in given for f in extent.factors):
             choices[extent.factors[-1]] = divisors(given[extent.name])
     for values in itertools.product(*choices.values()):
         yield base.with_partition(dict(zip(choices, values, strict=True)))

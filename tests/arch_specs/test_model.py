@@ -117,3 +117,19 @@ def test_a_wrong_setting_says_what_was_expected(path: str, value: object, messag
     with pytest.raises(SpecError) as error:
         CHIP.replace(path, value)
     assert str(error.value) == message
+
+
+def test_changes_are_the_numbers_given_in_place_of_the_files_own_with_their_units() -> None:
+    assert CHIP.changes == {}
+    changed = CHIP.replace("pe.rows", 16).replace("L2.capacity_bytes", "3 MiB").replace("clock", 2e9)
+    assert changed.changes == {"pe.rows": "16", "L2.capacity": "3 MiB", "clock": "2 GHz"}
+    assert CHIP.replace("pe.rows", CHIP.value("pe.rows")).changes == {}
+
+
+@given(SETTINGS)
+def test_a_change_given_again_as_it_is_written_is_the_same_change(setting: tuple[str, object]) -> None:
+    changed = CHIP.replace(*setting)
+    for path, text in changed.changes.items():
+        again = Fraction(text) if path.endswith(".cycles") else text
+        assert CHIP.replace(path, again) == changed
+    assert len(changed.changes) == (changed != CHIP)

@@ -8,7 +8,8 @@ from einsum_cascades.analysis import Analysis, analyze
 from einsum_cascades.diagnostics import SpecError
 from einsum_cascades.footprint import largest_fitting
 from einsum_cascades.parser import parse, parse_file
-from einsum_cascades.registry import locate
+from einsum_cascades.passes import count_passes
+from einsum_cascades.registry import entries, locate
 from tests.einsum_cascades.zoo import NAMES, analysis_of
 
 
@@ -123,3 +124,41 @@ def test_a_partition_written_as_a_view_of_its_own_means_the_same(name: str) -> N
     assert found.reads["K"]["M"].lineage.passes == plain.reads["K"]["M"].lineage.passes
     assert found.totals == plain.totals
     assert found.live.words == plain.live.words
+
+
+@pytest.mark.parametrize("name", [e.name for e in entries("cascades")])
+def test_no_einsum_runs_in_an_earlier_pass_than_one_that_it_reads(name: str) -> None:
+    cascade = parse_file(locate("cascades", name))
+    order = {einsum.name: place for place, einsum in enumerate(cascade.extended)}
+    for rank, levels in count_passes(cascade).levels.items():
+        for einsum in cascade.extended:
+            for access in einsum.accesses:
+                if order.get(access.tensor, len(order)) < order[einsum.name]:
+                    assert levels[access.tensor] <= levels[einsum.name], (rank, einsum.name, access.tensor)
+
+
+SELF = """cascade t
+extent  E, F, {extents}
+input   Q[E,P]  K[E,M]  V[F,M]
+output  AV[F,P]
+QK[m,p] = Q[e,p] * K[e,m]
+GM[p]   = QK[m,p] :: max
+SN[m,p] = exp(QK[m,p] - GM[p])
+SD[p]   = SN[m,p]
+A[m,p]  = SN[m,p] / SD[p]
+AV[f,p] = A[m,p] * V[f,m]
+"""
+
+
+def test_which_of_two_equal_ranks_names_the_other_does_not_matter() -> None:
+    one, other = (count_passes(parse(SELF.format(extents=text))) for text in ("M, P = M", "P, M = P"))
+    assert {r: str(n) for r, n in one.ranks.items()} == {r: str(n) for r, n in other.ranks.items()}
+    assert one.levels == other.levels
+    assert one.levels["M"] == {"QK": 1, "GM": 1, "SN": 2, "SD": 2, "A": 3, "AV": 3}
+    assert set(one.levels["P"].values()) == {1}
+
+
+@pytest.mark.parametrize("predicates", ["m <= p", "m > p - W", "m <= p, m > p - W", "m < p + 3, m > p - 3"])
+def test_a_window_delays_what_a_full_softmax_delays(predicates: str) -> None:
+    text = SELF.format(extents="M, P, W").replace("* K[e,m]", f"* K[e,m] | {predicates}")
+    assert count_passes(parse(text)).levels["M"] == {"QK": 1, "GM": 1, "SN": 2, "SD": 2, "A": 3, "AV": 3}

@@ -25,6 +25,7 @@ CHOSEN: dict[str, list[tuple[dict[str, int], str]]] = {
     "attention_multiview": [({"Y": 8}, "R"), ({"T": 8}, "U")],
     "attention_overlapping": [({"R": 8, "A": 2}, "Y")],
     "attention_p_laplacian": [({"M1": 8}, "M")],
+    "attention_prompt_pool": [({"M1": 8, "M0": 2, "D": 2}, "M")],
     "attention_ring_striped": [({"D": 8}, "M")],
     "attention_two_axes": [({"S": 8}, "S"), ({"N": 8}, "N")],
     "attention_varied_size": [({"R": 8, "A": 2, "I": 2}, "Y")],

@@ -219,3 +219,13 @@ def test_an_iterative_rank_that_the_group_does_not_iterate():
     with pytest.raises(MappingError) as caught:
         evaluate(library.make_design(design.workload, design.architecture, template))
     assert str(caught.value) == "RM reads an earlier generation of RM, so m1 must be in 'iteration'"
+
+
+def test_a_machine_without_a_mapping_says_what_finds_one():
+    machine = Architecture("mychip", 1e9)
+    with pytest.raises(MappingError) as caught:
+        library.own_template(machine)
+    assert str(caught.value) == (
+        "mychip names no mapping of its own: choose one with --mapping; "
+        "'attnsim search CASCADE ARCH --save FILE' finds one"
+    )

@@ -8,6 +8,7 @@ from einsum_cascades.counts import count_operations
 from einsum_cascades.extents import resolve_extents
 from einsum_cascades.parser import parse_file
 from einsum_cascades.registry import locate
+from simulator.masks.gna import count_windows
 from simulator.masks.windows import make_windows
 
 E, F = 3, 2
@@ -68,3 +69,35 @@ def test_maps_of_two_dimensions_cost_the_allowed_pairs(data):
     given = {f"{name}{d}": values[i] for name, values in names.items() for i, d in enumerate("XY")}
     found = operations("attention_gna_2d", **given)
     assert found["SLN"]["exp"] == windows[0].pairs() * windows[1].pairs()
+
+
+GENERALIZED = {
+    "QK": {"mul": E, "acc": E},
+    "LM": {"max": 1},
+    "SLN": {"sub": 1, "exp": 1},
+    "SLD": {"acc": 1},
+    "SLNV": {"mul": F, "acc": F},
+}
+MAPS = [  # extents, window, stride, dilation
+    ((9, 7), (4, 3), (1, 1), (1, 1)),
+    ((8, 9), (5, 4), (3, 2), (1, 1)),
+    ((10, 7), (3, 3), (2, 3), (3, 2)),
+    ((6, 6), (6, 2), (1, 2), (1, 3)),
+    ((4, 5, 6), (2, 3, 4), (1, 2, 4), (1, 1, 1)),
+    ((5, 6, 4), (2, 3, 2), (2, 1, 1), (2, 2, 1)),
+    ((3, 4, 5), (3, 4, 5), (1, 3, 5), (1, 1, 1)),
+]
+
+
+@pytest.mark.parametrize(("extents", "window", "stride", "dilation"), MAPS)
+def test_maps_of_several_dimensions_cost_the_allowed_pairs(extents, window, stride, dilation):
+    rank = len(extents)
+    names = "XYZ"[:rank]
+    known = dict(zip(names, extents, strict=True))
+    for letter, values in (("W", window), ("S", stride), ("D", dilation)):
+        known |= {f"{letter}{name}": value for name, value in zip(names, values, strict=True)}
+    windows = make_windows(extents, window, stride, dilation, (0,) * rank)
+    pairs = count_windows(windows, (1,) * rank, (1,) * rank).allowed_pairs
+    found = operations(f"attention_gna_{rank}d", **known)
+    expected = {einsum: {op: n * pairs for op, n in ops.items()} for einsum, ops in GENERALIZED.items()}
+    assert {einsum: found[einsum] for einsum in GENERALIZED} == expected

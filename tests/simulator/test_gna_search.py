@@ -223,8 +223,9 @@ def test_amdahl_of_a_model_with_dense_first_steps():
 
 def test_the_calibration_says_where_it_is_from():
     found = load_calibration()
-    assert len(found.sources) == 2 and all(found.sources)
-    assert set(found.mask_tax) == set(found.permute_bytes_per_s) == {"b200", "h100"}
+    assert len(found.sources) == 3 and all(found.sources)
+    assert set(found.permute_bytes_per_s) == {"b200", "h100"}
+    assert set(found.mask_tax) == {"b200", "h100", "a100"}
     with pytest.raises(SpecError) as error:
         found.tax("b20", 2)
     assert str(error.value) == "no mask tax is known for 'b20': did you mean 'b200'?"

@@ -86,12 +86,12 @@ def test_an_unknown_backend_is_reported():
 
 def test_a_wrong_table_is_reported_with_its_place():
     text = (
-        "summary: s\nsource: s\nnatten: s\nkeys: sometimes\nforward:\n"
+        "summary: s\nsource: s\nnatten: s\nkeys: sometimes\nmasks: all\nschedule: s\nmeasured_on: s\nforward:\n"
         "  - head_dims: {only: [64]}\n    tiles: [[8 / 8], [8 / 8]]\nbackward: []\n"
     )
     with pytest.raises(SpecError) as error:
         read_backend(Source("mine.yaml", text), "mine")
     assert [str(p).splitlines()[0] for p in error.value.problems] == [
         "mine.yaml:4:7: 'keys' is a way to tile keys, found 'sometimes'",
-        "mine.yaml:7:23: a pair of tiles of 2 dimensions is written as '8x8 / 8x8'",
+        "mine.yaml:10:23: a pair of tiles of 2 dimensions is written as '8x8 / 8x8'",
     ]

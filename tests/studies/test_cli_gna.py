@@ -69,6 +69,47 @@ def test_search_tries_tiles_that_were_never_compiled():
     assert rows[1].split(",")[3:5] == ["8x8", "8x8"]
 
 
+def test_a_card_adds_the_time_and_what_bounds_it():
+    found = json.loads(run(*HUNYUAN, "--arch", "b200", "--heads", "24", "--format", "json").stdout)
+    assert set(found) >= {"latency_s", "latency_dense_s", "latency_dense_best_s", "permute_s", "regime", "bound_by"}
+    assert found["speedup"]["predicted"] == pytest.approx(found["latency_dense_s"] / found["latency_s"])
+    assert found["speedup"]["with_permute"] < found["speedup"]["predicted"] < found["speedup"]["sim_mean"]
+    alone = json.loads(run(*HUNYUAN, "--heads", "24", "--format", "json").stdout)
+    assert set(found) - set(alone) and not {"latency_s", "regime", "runs"} & set(alone)
+    assert alone["speedup"]["flop"] == found["speedup"]["flop"]
+
+
+def test_a_cards_own_backend_and_workers_are_taken():
+    found = json.loads(run(*HUNYUAN, "--arch", "h100_sxm", "--heads", "24", "--format", "json").stdout)
+    assert (found["backend"], found["q_tile"]) == ("hopper", [2, 8, 8])
+    two = json.loads(run(*HUNYUAN, "--arch", "h100_sxm", "--heads", "12", "--batch", "2", "--format", "json").stdout)
+    assert two["latency_s"] == found["latency_s"]
+
+
+def test_runs_of_tokens_save_less_than_tiles():
+    words = ["--map", "256,256", "--window", "80,80", "--q-tile", "16,16", "--kv-tile", "16,8", "--runs"]
+    found = json.loads(run(*words, "--format", "json").stdout)
+    # 80 rows of 256 tokens are seen by a row of queries: 160 of 512 runs of 128, whatever the columns
+    assert (found["runs"]["max_tiles"], found["runs"]["dense_tiles"]) == (160, 512)
+    assert found["runs"]["speedup_mean"] < found["speedup"]["sim_mean"]
+    assert "runs.max_tiles" in run(*words).stdout
+
+
+def test_search_on_a_card_ranks_by_time():
+    words = ["search", "--map", "30,48,80", "--window", "18,24,24", "--arch", "b200", "--heads", "24", "--top", "3"]
+    found = json.loads(run(*words, "--format", "json").stdout)
+    best = found["ranked"][0]
+    assert best["block_sparse"] and best["latency_s"] == min(row["latency_s"] for row in found["pareto"])
+    assert [row["latency_s"] for row in found["ranked"]] == sorted(row["latency_s"] for row in found["ranked"])
+    one = json.loads(
+        run(
+            "--map", "30,48,80", "--window", "18,24,24", "--stride", best["stride"], "--q-tile", best["q_tile"],
+            "--kv-tile", best["kv_tile"], "--arch", "b200", "--heads", "24", "--format", "json",
+        ).stdout
+    )  # fmt: skip
+    assert one["latency_s"] == pytest.approx(best["latency_s"], rel=1e-9)
+
+
 def test_exports_and_pictures(tmp_path):
     assert run(*HUNYUAN, "--export", "natten").stdout.startswith(
         "natten.na3d(query, key, value, kernel_size=(18, 24, 24)"
@@ -108,6 +149,8 @@ def test_exports_and_pictures(tmp_path):
             [*HUNYUAN, "--draw", "x.png", "--query", "30,0,0"],
             "error: dimension 1 of 3: query 30 is outside the extent 30",
         ),
+        ([*HUNYUAN, "--arch", "b20"], "did you mean 'b200'?"),
+        ([*HUNYUAN, "--arch", "b200", "--dtype", "bf17"], "error: unknown dtype 'bf17'\n    did you mean 'bf16'?"),
         (
             ["search", "--map", "64,64", "--what-if", "64"],
             "error: --what-if is the rows of a Q tile and of a KV tile, e.g. 256,128",

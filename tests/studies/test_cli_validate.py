@@ -2,11 +2,14 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from simulator.targets.gpu.measured import read_rows
+from simulator.targets.gpu.fields import FIELDS, REQUIRED, TEMPLATE, TIME_COLUMNS
+from simulator.targets.gpu.measured import COLUMNS, read_rows
+from simulator.targets.gpu.problem import TIMINGS
 from studies.cli import main
 from studies.gpu_data import SAMPLE
 
@@ -92,3 +95,83 @@ def test_the_sample_is_small_and_every_row_names_source_and_licence():
     assert len(rows) <= 600
     assert (rows["source"] != "").all()
     assert (rows["licence"] != "").all()
+
+
+def test_rows_are_written_as_json_too(tmp_path):
+    out = tmp_path / "rows.json"
+    result = run(SAMPLE, "--out", out)
+    assert result.exit_code == 0, result.output
+    rows = json.loads(out.read_text(encoding="utf-8"))
+    assert len(rows) > 100
+    assert {"predicted_ms", "regime", "gpu"} <= set(rows[0])
+
+
+HEADER = "gpu,kernel,batch,heads_q,head_dim,seq_q,time_us"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("is_causal", "causal"), ("Causal", "causal"), ("window_size", "window"), ("seqlen_kv", "seq_kv")],
+)
+def test_a_column_that_is_nearly_one_that_is_read_is_an_error_naming_both(tmp_path, written, meant):
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{HEADER},{written}\nh100,fa3,1,16,128,4096,250,1\n")
+    result = run(path)
+    assert result.exit_code == 2
+    assert f"column '{written}' would not be read: name it '{meant}'" in result.stderr
+
+
+def test_other_columns_are_kept(tmp_path):
+    path, out = tmp_path / "mine.csv", tmp_path / "rows.csv"
+    path.write_text(f"{HEADER},causal,is_causal,note,driver\nh100,fa3,1,16,128,4096,250,1,1,cold,560\n")
+    result = run(path, "--out", out)
+    assert result.exit_code == 0, result.output
+    with out.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["note"], row["driver"], row["causal"]) == ("cold", "560", "1")
+
+
+def test_the_template_is_a_table_of_which_every_row_is_predicted(tmp_path):
+    printed = run("--template")
+    assert (printed.exit_code, printed.stdout) == (0, TEMPLATE)
+    path = tmp_path / "mine.csv"
+    path.write_text(printed.stdout)
+    data = json.loads(run(path, "--format", "json").stdout)
+    assert (data["rows"], data["predicted"], data["without_timing"]) == (2, 2, 0)
+
+
+def test_help_and_page_name_every_column_that_is_read():
+    listed = set(REQUIRED) | set(FIELDS) | {"time_ms"}
+    assert listed | {"row"} >= set(COLUMNS)
+    told = run("--help").stdout
+    assert all(f"  {name} " in told for name in listed)
+    assert all(name in told for name in TIME_COLUMNS)
+    page = (Path(__file__).parents[2] / "docs" / "gpu.md").read_text(encoding="utf-8")
+    assert all(name in page for name in listed)
+    assert TEMPLATE in page
+
+
+def test_names_that_differ_in_case_are_one_group_and_rows_without_a_timing_are_told(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{HEADER}\nh100,FA3,1,16,128,4096,250\nh100,fa3,1,16,128,8192,1000\n")
+    (group,) = json.loads(run(path, "--format", "json").stdout)["groups"]
+    assert (group["kernel"], group["rows"]) == ("fa3", 2)
+    assert "2 without a timing: taken as eager launches" in run(path).stdout
+
+
+def test_reasons_that_differ_in_a_number_show_its_range(tmp_path):
+    path = tmp_path / "mine.csv"
+    rows = "".join(f"h100,fa3,1,16,128,8192,{time}\n" for time in (100, 50, 1000, 1000, 1000, 1000))
+    path.write_text(f"{HEADER}\n{rows}")
+    (line,) = [line for line in run(path).stdout.splitlines() if "left out 2" in line]
+    whys = [row["why"] for row in json.loads(run(path, "--format", "json").stdout)["skipped"]]
+    low, high = sorted((why.split()[0] for why in whys), key=float)
+    assert f"left out 2: {low} to {high} times faster" in line
+
+
+def test_the_help_of_timing_lists_every_mode_that_is_accepted():
+    told = CliRunner().invoke(main, ["gpu", "attention", "--help"]).stdout
+    assert all(mode in told for mode in (*TIMINGS, "unknown"))
+    call = ["gpu", "attention", "--arch", "h100_sxm", "--q-heads", "8", "--head-dim", "64", "--q-len", "512"]
+    answers = [CliRunner().invoke(main, [*call, "--timing", mode]).stdout for mode in ("unknown", "eager", "cudagraph")]
+    assert answers[0] == answers[1] != answers[2]

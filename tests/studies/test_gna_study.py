@@ -2,6 +2,7 @@
 
 import pytest
 
+from arch_specs.load_gpu import gpu_entries
 from studies.gna_data import read_models, read_rows
 from studies.gna_predict import held_out_taxes, mean_error
 from studies.study import Result, load_study
@@ -99,4 +100,32 @@ def test_the_card_says_what_is_reproduced_and_what_is_not(result):
         "gna_hunyuan_plain",
         "gna_hunyuan_strided",
         "gna_hunyuan_front",
+        "gna_times",
+        "gna_gpus",
     }
+
+
+def test_times_of_kernels_that_no_constant_knows_are_predicted(result):
+    rows = result.tables["gna_times"]
+    unseen = rows[rows.fitted_on == ""]
+    assert len(unseen) == 8
+    assert (unseen.kernel_ratio - 1).abs().mean() <= 0.15
+    dense = rows.drop_duplicates(["model", "gpu"]).dense_ratio.dropna()
+    assert len(dense) == 6 and (dense - 1).abs().mean() <= 0.20
+
+
+def test_the_tile_model_predicts_speedups_of_a_model_left_out(result):
+    rows = result.tables["gna_gpus"]
+    judged = rows[rows.measured.notna()]
+    assert set(judged.gpu) == {"b200", "h100_sxm"} and len(judged) == 12
+    errors = (judged.predicted / judged.measured - 1).abs()
+    assert errors.mean() <= 0.10 and errors.max() <= 0.20
+
+
+def test_every_gpu_of_the_library_has_the_masks_of_the_charts(result):
+    rows = result.tables["gna_gpus"]
+    assert set(rows.gpu) == {path.stem for path in gpu_entries().values()}
+    assert set(rows.groupby("gpu").size()) == {6}
+    # block-sparse masks save what their tiles do, whatever the card; plain ones less
+    plain = rows[rows.stride.str.fullmatch("1(x1)*")].groupby("gpu").predicted.mean()
+    assert (rows[rows.mask_tax == 1].groupby("gpu").predicted.mean() > plain).all()

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from studies.cli import main
+from studies.doctor import install_hint
 
 
 @pytest.mark.parametrize(("what", "suffix"), [("cascade", ".cascade"), ("arch", ".yaml"), ("study", ".py")])
@@ -37,6 +38,28 @@ def test_new_refuses_a_name_that_is_none(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_new_tells_of_pytest_where_it_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import studies.commands_newcomer
+
+    told = CliRunner().invoke(main, ["new", "cascade", "first", "--dir", str(tmp_path)]).output
+    assert "pip install pytest" not in told
+    monkeypatch.setattr(studies.commands_newcomer, "find_spec", lambda name: None)
+    told = CliRunner().invoke(main, ["new", "cascade", "second", "--dir", str(tmp_path)]).output
+    assert "pip install pytest" in told.splitlines()[-1]
+
+
+def test_extras_are_installed_from_the_checkout_where_there_is_one(tmp_path: Path) -> None:
+    assert install_hint("report", tmp_path) == "pip install 'attnsim[report]'"
+    (tmp_path / "pyproject.toml").touch()
+    assert install_hint("report", tmp_path) == 'pip install ".[report]"'
+
+
+def test_page_and_readme_install_alike() -> None:
+    root = Path(__file__).parents[2]
+    assert "pip install .\n" in (root / "README.md").read_text(encoding="utf-8")
+    assert "pip install .\n" in (root / "docs" / "index.md").read_text(encoding="utf-8")
+
+
 def test_doctor_names_what_is_there_and_how_to_get_what_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib import metadata
 
@@ -54,7 +77,7 @@ def test_doctor_names_what_is_there_and_how_to_get_what_is_not(monkeypatch: pyte
     assert by_name["extra cluster"] == {
         "what": "extra cluster",
         "ok": "no",
-        "found": "lacks dask; pip install 'attnsim[cluster]'",
+        "found": 'lacks dask; pip install ".[cluster]"',
     }
     assert "compiled kernels" in by_name
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from studies.cli import main
 from studies.html_page import Section, chart, render_page
-from studies.html_table import find_front, sweep_sections
+from studies.html_sweep import find_front, join_sweeps, sweep_sections
 
 
 def make_page(tmp_path: Path, *words: str) -> str:
@@ -60,6 +60,7 @@ def test_the_page_of_a_design_has_every_section_and_fetches_nothing(tmp_path: Pa
     ]
     assert "attnsim report attention_1pass fusemax M=4096 --html" in page
     assert "--set pe2d.rows=128" in page
+    assert "<h1>attention_1pass on fusemax with pe2d.rows=128, by " in page
 
 
 def test_the_page_of_a_study_holds_its_card_figures_and_tables(tmp_path: Path) -> None:
@@ -83,6 +84,93 @@ def test_the_page_of_a_sweep_shows_its_front_and_why_points_cannot_be(tmp_path: 
     front = next(s for s in sections if s.title == "Latency against energy_j")
     assert front.chart is not None
     assert front.chart["data"][1]["text"] == ["rows = 128", "rows = 64"]
+
+
+def make_sweep(rows: list[int], factor: float = 1.0) -> pd.DataFrame:
+    """Twice the rows take half the time; energy grows with both, and a knob follows from the length."""
+    made = [
+        {"pe.rows": r, "M": m, "mapping.queries": m // 2, "feasible": True, "latency_s": factor * m / r}
+        | {"energy_j": factor * m * r}
+        for r in rows
+        for m in (1024, 4096)
+    ]
+    return pd.DataFrame(made)
+
+
+def test_lines_over_an_extent_are_one_a_design_and_speed_up_is_over_the_first() -> None:
+    sections = {s.title: s for s in sweep_sections(make_sweep([64, 128]))}
+    lines = sections["Latency against M"].chart
+    assert lines is not None
+    assert [(line["name"], line["x"], line["y"]) for line in lines["data"]] == [
+        ("pe.rows=64", [1024, 4096], [16.0, 64.0]),
+        ("pe.rows=128", [1024, 4096], [8.0, 32.0]),
+    ]
+    faster = sections["Speed-up against M"].chart
+    assert faster is not None
+    assert [(line["name"], line["y"]) for line in faster["data"]] == [("pe.rows=128", [2.0, 2.0])]
+    assert "Speed-up against M" not in {s.title for s in sweep_sections(make_sweep([64]))}
+
+
+def test_lines_are_not_drawn_where_there_are_too_many_designs() -> None:
+    titles = {s.title for s in sweep_sections(make_sweep(list(range(1, 14))))}
+    assert "Latency against M" not in titles
+    assert "Latency against energy_j" in titles
+
+
+def test_fronts_and_the_fastest_are_those_of_each_shape() -> None:
+    # A longer sequence is slower and costs more: mixed, every front would be the shortest sequence's alone.
+    sections = {s.title: s for s in sweep_sections(make_sweep([64, 128, 256]))}
+    front = sections["Latency against energy_j"]
+    assert front.chart is not None
+    assert [t["name"] for t in front.chart["data"]] == ["every design", "the front, M=1024", "the front, M=4096"]
+    assert [(row["M"], row["pe.rows"]) for row in front.rows] == [
+        (m, rows) for m in (1024, 4096) for rows in (256, 128, 64)
+    ]
+    fastest = sections["The fastest of each shape"].rows
+    assert [(row["M"], row["pe.rows"]) for row in fastest] == [(row["M"], row["pe.rows"]) for row in front.rows]
+
+
+def test_several_sweeps_on_one_page_are_told_by_their_files(tmp_path: Path) -> None:
+    make_sweep([64]).to_csv(tmp_path / "small.csv", index=False)
+    make_sweep([64], 0.5).drop(columns="mapping.queries").to_csv(tmp_path / "quick.csv", index=False)
+    page = make_page(tmp_path, str(tmp_path / "small.csv"), str(tmp_path / "quick.csv"))
+    assert "<h1>Sweeps small, quick</h1>" in page
+    joined = join_sweeps({"small": make_sweep([64]), "quick": make_sweep([64], 0.5).drop(columns="mapping.queries")})
+    sections = {s.title: s for s in sweep_sections(joined)}
+    faster = sections["Speed-up against M"].chart
+    assert faster is not None
+    assert [(line["name"], line["y"]) for line in faster["data"]] == [("quick", [2.0, 2.0])]
+    front = sections["Latency against energy_j"].chart
+    assert front is not None
+    assert [t["name"] for t in front["data"]][:2] == ["small", "quick"]
+
+
+def test_a_table_beside_what_is_none_is_refused(tmp_path: Path) -> None:
+    make_sweep([64]).to_csv(tmp_path / "a.csv", index=False)
+    run = CliRunner().invoke(main, ["report", str(tmp_path / "a.csv"), "fusemax", "--html", str(tmp_path / "x.html")])
+    assert run.exit_code == 2
+    assert "'fusemax' is not the table of a sweep" in run.stderr
+
+
+def test_one_design_is_one() -> None:
+    table = make_sweep([64]).head(1).assign(latency_s=2.0)
+    assert next(iter(sweep_sections(table))).text == "1 design, 0 of them infeasible."
+
+
+def test_without_plotly_nothing_is_computed_and_the_remedy_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import studies.html_page
+    import studies.study
+
+    def never(*_: object) -> None:
+        raise AssertionError("the study is run although its page cannot be written")
+
+    monkeypatch.setattr(studies.html_page, "find_spec", lambda name: None)
+    monkeypatch.setattr(studies.study, "load_study", never)
+    run = CliRunner().invoke(main, ["report", "sram", "--html", str(tmp_path / "x.html")])
+    assert run.exit_code == 4
+    assert 'a report needs Plotly: pip install ".[report]"' in run.stderr
 
 
 def test_no_point_of_a_front_is_beaten_and_every_other_is() -> None:

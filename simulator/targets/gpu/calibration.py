@@ -39,6 +39,7 @@ CONSTANTS: dict[str, dict[str, str]] = {
         "dram_share": "share of the rated DRAM bandwidth that reading K and V reaches",
         "block_s": "seconds from the start of a block to its first products, and of its end",
     },
+    "waves": {},  # a decode kernel on its own card: its constants are in its file, only errors are found here
     "chunks": {
         "launch_s": "seconds of a call with one chunk",
         "chain_cycles": "cycles of one chunk of one head beside its products, which the next must wait for",

@@ -23,8 +23,9 @@ WORK = 7
     OVERLAP, PER_TILE, LAUNCH, LAUNCHES, RESIDUAL, TAIL, LONELY, PAIR,
     SPLIT_RULE, UNSPLIT, GRAIN, STEP_ROWS, EXPOSED, BLOCK, MERGE, MERGE_EACH, WIDEST, COPY, ALONE_ROW,
     REREAD_RATE, PART_ROW, CHAIN, CHUNK_BUSY, READERS, STATE, STATE_ENDS,
-) = range(55)  # fmt: skip
-SETUP = 55
+    KNEE, KNEE_POWER, BLOCK_RATE, TILE_S, SHARE, PACK_S,
+) = range(61)  # fmt: skip
+SETUP = 61
 
 # An outcome: the estimate, its bracket, terms that add to it (seconds), and what explains it.
 (

@@ -32,9 +32,9 @@ _FAMILIES = ("sync_old", "sync", "hopper", "blackwell", "cdna")
 class Tile:
     """Rows of Q and columns of K that a block works on, and to which problems the choice applies.
 
-    `head_dim` is the largest that it serves; `bits` and `on` (compute capabilities), where given, must match;
-    `resident` blocks live on an SM at a time; `warps` is how many compute. A `pair` is two query tiles
-    in ping-pong, of which a short problem fills one.
+    `head_dim` is the largest that it serves, `v_head_dim` that of V where it is smaller; `bits` and `on` (compute
+    capabilities), where given, must match; `resident` blocks live on an SM at a time; `warps` is how many compute. A
+    `pair` is two query tiles in ping-pong, of which a short problem fills one.
     """
 
     head_dim: int
@@ -45,12 +45,14 @@ class Tile:
     bits: int | None = None
     masked: bool | None = None
     pair: bool = False
+    v_head_dim: int | None = None
     on: tuple[str, ...] = ()
 
-    def serves(self, head_dim: int, bits: int, masked: bool, capability: str) -> bool:
-        """Say whether this is a tile for a head dim, element bits, masked or full, on a compute capability."""
+    def serves(self, head_dims: tuple[int, int], bits: int, masked: bool, capability: str) -> bool:
+        """Say whether this is a tile for head dims (d, d_v), element bits, masked or full, on a compute capability."""
         return (
-            head_dim <= self.head_dim
+            max(head_dims) <= self.head_dim
+            and (self.v_head_dim is None or head_dims[1] <= self.v_head_dim)
             and self.bits in (None, bits)
             and self.masked in (None, masked)
             and (not self.on or capability in self.on)
@@ -69,7 +71,8 @@ class PassSchedule:
     In decode, up to `few_rows` query rows of a group are padded to that, more to multiples of `step_rows`; beyond
     `widest_group` heads of a group each reads the keys by itself; `pack_copies` says that Q and O of a group are
     copied. `block_8bit` is the start of a block on an 8-bit cache in that of 16 bits; a merge of split keys takes
-    `merge_blocks` starts of a block and `merge_part_s` a part.
+    `merge_blocks` starts of a block and `merge_part_s` a part. `measured` names the decode kernel whose constants were
+    fitted on one card: there they take the place of the family's.
 
     In linear attention `chunk` is the tokens of a chunk, `chain` the length of its chain in that of the gated delta
     rule, `value_blocks` the blocks that share a head's values, `states` how often a chunk's state is moved,
@@ -100,6 +103,7 @@ class PassSchedule:
     states: float = 0.0
     products: float = 1.0
     chunk_cycles: float = 0.0
+    measured: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ class Kernel:
         tiles = self.schedule(pass_).tiles
         wanted = max(head_dims)
         for tile in tiles:
-            if tile.serves(wanted, bits, masked, capability):
+            if tile.serves(head_dims, bits, masked, capability):
                 return tile
         most = max((tile.head_dim for tile in tiles), default=0)
         raise MappingError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from arch_specs.gpu import Gpu
 from simulator.targets.gpu.calibration import CONSTANTS, Calibration
+from simulator.targets.gpu.decode_times import constants_of, load_decode_kernel
 from simulator.targets.gpu.kernel import Kernel
 
 __all__ = ["Entry", "print_calibration", "write_ledger"]
@@ -56,10 +57,16 @@ def write_ledger(numbers: Calibration, kernels: tuple[Kernel, ...], gpus: tuple[
     """Return every number that is not on a data sheet: fitted, set by hand, of a kernel, of a card.
 
     >>> from simulator.targets.gpu.calibration import shipped_calibration
-    >>> {entry.kind for entry in write_ledger(shipped_calibration(), (), ())} == {"fitted", "set by hand"}
+    >>> {entry.kind for entry in write_ledger(shipped_calibration(), (), ())} >= {"fitted", "set by hand"}
     True
     """
-    return (*_fitted(numbers), *_by_hand(numbers), *_of_kernels(kernels), *_of_cards(gpus))
+    return (
+        *_fitted(numbers),
+        *_of_decode_kernels(numbers),
+        *_by_hand(numbers),
+        *_of_kernels(kernels),
+        *_of_cards(gpus),
+    )
 
 
 def _fitted(numbers: Calibration) -> Iterator[Entry]:
@@ -74,6 +81,16 @@ def _fitted(numbers: Calibration) -> Iterator[Entry]:
                 CONSTANTS[family.form][constant],
                 f"{family.rows} rows, {errors}",
             )
+
+
+def _of_decode_kernels(numbers: Calibration) -> Iterator[Entry]:
+    """Yield the constants of decode kernels that take a family's place on one card."""
+    meaning = "constant of the decode kernel on its card; its file names the effect"
+    for name, family in numbers.families.items():
+        if family.form == "waves":
+            kernel = load_decode_kernel(name)
+            for constant, value in constants_of(kernel).items():
+                yield Entry(f"decode kernel {name}", constant, value, "of a kernel", meaning, kernel.fitted)
 
 
 def _by_hand(numbers: Calibration) -> Iterator[Entry]:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from einsum_cascades.diagnostics import Problem, Source, Span, SpecError, read_source, suggest
+from simulator.targets.gpu.fields import REQUIRED, find_slips
 
 __all__ = ["COLUMNS", "read_rows"]
 
@@ -23,7 +24,6 @@ COLUMNS = (
     *("row", "gpu", "kernel", "op", "dtype", "kv_dtype", "pass", "causal", "batch", "heads_q", "heads_kv"),
     *("head_dim", "head_dim_v", "seq_q", "seq_kv", "window", "time_ms", "timing", "flag"),
 )
-_REQUIRED = ("gpu", "kernel", "batch", "heads_q", "head_dim", "seq_q")
 _EXTENTS = ("batch", "heads_q", "heads_kv", "head_dim", "head_dim_v", "seq_q", "seq_kv")
 _TIMES = {  # to milliseconds
     **{f"{stem}_s": 1e3 for stem in ("time", "latency")},
@@ -74,8 +74,8 @@ def read_rows(path: str | Path) -> pd.DataFrame:
     as dtype, pass decode for one query of several keys and else fwd, no mask, as many KV heads as query heads, V as
     wide as K, as many keys as queries, timing unknown. The header of a serving collector is understood too (`q_len`,
     `kv_len`, `latency_us`, a framework: queries in bf16, causal prefill, CUDA-graph replay). Raises SpecError with
-    every problem: missing or doubtful columns, fields that are no number, times and extents that are not positive,
-    query heads that do not divide, causal rows with fewer keys than queries.
+    every problem: missing columns, unknown ones named nearly like one that is read, fields that are no number, times
+    and extents that are not positive, query heads that do not divide, causal rows with fewer keys than queries.
     """
     return parse_rows(read_source(path))
 
@@ -145,9 +145,12 @@ def _header_problems(source: Source, header: tuple[str, ...]) -> Iterator[Proble
     place = Span(source, 1, 1, len(source.line(1)))
     for name in sorted({name for name in header if header.count(name) > 1}):
         yield Problem(f"column '{name}' is there {header.count(name)} times", place)
-    for name in _REQUIRED:
+    for name in REQUIRED:
         if name not in header:
             yield Problem(f"column '{name}' is missing", place, suggest(name, [h for h in header if h not in COLUMNS]))
+    for name, meant in find_slips(header):
+        if meant not in REQUIRED:
+            yield Problem(f"column '{name}' would not be read: name it '{meant}', or something less like it", place)
     times = [name for name in header if name in _TIMES]
     bare = [name for name in header if name.split("_")[0] in ("time", "latency", "duration") and name not in _TIMES]
     if len(times) > 1:

@@ -18,7 +18,7 @@ from simulator.targets.gpu.explain import bound_by, classify, explain, terms_of
 from simulator.targets.gpu.kernel import Kernel
 from simulator.targets.gpu.problem import Problem
 from simulator.targets.gpu.row import run_requests
-from simulator.targets.gpu.setup import Variant, prepare
+from simulator.targets.gpu.setup import Variant, family_of, prepare
 
 __all__ = ["Prediction", "add_outcomes", "as_calibration", "predict", "setup_of", "variant_of"]
 
@@ -120,8 +120,9 @@ def run_kernel(problem: Problem, kernel: Kernel, gpu: Gpu, numbers: Calibration,
     outcomes = []
     family = ""
     for pass_ in passes_of(problem.pass_):
-        setup = setup_of(variant_of(problem, pass_), kernel, gpu, numbers, level)
-        family = family or kernel.schedule(pass_).family
+        variant = variant_of(problem, pass_)
+        setup = setup_of(variant, kernel, gpu, numbers, level)
+        family = family or family_of(variant, kernel, gpu, numbers, level)
         outcomes.append(run_requests(problem, setup))
     return (outcomes[0] if len(outcomes) == 1 else add_outcomes(*outcomes)), family
 

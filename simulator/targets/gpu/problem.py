@@ -28,7 +28,7 @@ class Problem:
     """An attention call: heads share keys in groups of q_heads / kv_heads, causal masks are aligned lower right.
 
     `kv_len` counts the keys that a query may see (in decode the cache); `window` the last keys kept for each query,
-    0 for all; `page_keys` the keys of a page of the cache, 0 for a cache in one piece. `lengths` gives (q_len, kv_len)
+    0 for all; `page_keys` the keys of a page of the cache, which no time depends on. `lengths` gives (q_len, kv_len)
     of each request of a ragged batch in place of the common ones. `timing` says in what state of clocks it is timed:
     `burst`, `eager` (burst, each call launched from Python), `cudagraph` (short replays), `sustained`, `sustained_1s`
     (at the power cap), or `locked` at `clock_hz`.

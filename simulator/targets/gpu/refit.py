@@ -59,17 +59,42 @@ def fit_calibration(
     """
     plan = plan_rows(frame)
     measured = frame["time_ms"].to_numpy(dtype=np.float64) * 1e-3
-    names = np.append(plan.families, "")[plan.first]
+    whole, base = base, replace(base, families={n: f for n, f in base.families.items() if f.form != "waves"})
+    names = np.append(plan.families(base, "T2"), "")[plan.first]
     fitted: dict[str, Family] = dict(base.families)
     for name in sorted(set(names) - {""}) if families is None else families:
         rows = np.flatnonzero(names == name)
         if (trained[rows]).sum() >= _FEWEST_ROWS:
             fitted[name] = _fit_family(plan, rows, measured, trained, base, name)
+    fitted |= {n: f for n, f in whole.families.items() if f.form == "waves"}
+    if families is None:
+        fitted |= _judge_waves(plan, replace(base, families=fitted), measured, trained)
     about = {
         "rows": str(int(trained.sum())), "held_out": str(int((~trained).sum())), "sha256": hash_rows(frame),
         "split": split,
     }  # fmt: skip
     return Fit(replace(base, families=fitted, fitted=about), trained)
+
+
+def _judge_waves(plan: Plan, numbers: Calibration, measured: np.ndarray, trained: np.ndarray) -> dict[str, Family]:
+    """Return the errors and intervals of decode kernels on their own cards, whose constants are in their files."""
+    schedules = (kernel.schedule(variant.pass_) for variant, kernel, _ in plan.setups)
+    unknown = Family("waves", {}, 0, 0.0, 0.0, {"all": (1.0, 1.0)})
+    named = {schedule.measured: unknown for schedule in schedules if schedule.measured}
+    numbers = replace(numbers, families={**numbers.families, **named})
+    names = np.append(plan.families(numbers, "T2"), "")[plan.first]
+    out = run_plan(plan, plan.numbers(numbers, "T2"))
+    found = {}
+    for name in named:
+        rows = names == name
+        train, test = rows & trained, rows & ~trained
+        if train.sum() >= _FEWEST_ROWS and test.sum() >= _FEWEST_ROWS:
+            ratio = out[:, c.LATENCY] / measured
+            errors = [float(f"{np.abs(ratio[part] - 1).mean():.4g}") for part in (train, test)]
+            found[name] = Family(
+                "waves", {}, 0, errors[0], errors[1], _intervals(ratio[test], classify_columns(out[test]))
+            )
+    return found
 
 
 def split_shapes(frame: pd.DataFrame, share: float = 0.5, seed: int = 0) -> np.ndarray:

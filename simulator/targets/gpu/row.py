@@ -8,6 +8,7 @@ from simulator.targets.gpu.columns import Out, Row
 from simulator.targets.gpu.problem import Problem
 from simulator.targets.gpu.split import time_split
 from simulator.targets.gpu.tiles import count_work, time_tiles
+from simulator.targets.gpu.waves import time_waves
 
 __all__ = ["run_requests", "run_row"]
 
@@ -18,6 +19,8 @@ def run_row(shape: Row, s: Row, work: Out, out: Out) -> None:
         time_split(shape, s, out)
     elif s[c.FORM] == 2:
         time_chunks(shape, s, out)
+    elif s[c.FORM] == 3:
+        time_waves(shape, s, out)
     else:
         for i in range(c.WORK):
             work[i] = 0.0

@@ -20,7 +20,7 @@ from simulator.targets.gpu.kernel import Kernel, load_library
 from simulator.targets.gpu.predict import as_calibration, setup_of
 from simulator.targets.gpu.problem import timing_mode
 from simulator.targets.gpu.regimes import classify_columns
-from simulator.targets.gpu.setup import Variant
+from simulator.targets.gpu.setup import Variant, family_of
 from simulator.targets.gpu.vector import run_columns
 
 if TYPE_CHECKING:
@@ -55,10 +55,9 @@ class Plan:
     second: np.ndarray
     why: np.ndarray
 
-    @property
-    def families(self) -> np.ndarray:
-        """The family of each setup whose constants it takes."""
-        return np.array([kernel.schedule(variant.pass_).family for variant, kernel, _ in self.setups], dtype=object)
+    def families(self, calibration: Calibration, level: str) -> np.ndarray:
+        """Return the family of each setup whose constants it takes."""
+        return np.array([family_of(*setup, calibration, level) for setup in self.setups], dtype=object)
 
     def numbers(self, calibration: Calibration, level: str) -> np.ndarray:
         """Return the setups as a table for the timing functions."""
@@ -89,7 +88,7 @@ def predict_rows(
     spec = run_plan(plan, plan.numbers(numbers, "T0"))[:, c.LATENCY] if level != "T0" else out[:, c.LATENCY]
     known = plan.first >= 0
     regime = classify_columns(out)
-    families = np.append(plan.families, "")
+    families = np.append(plan.families(numbers, level), "")
     low, high = _intervals(numbers, families, plan.first, regime, level)
     latency = np.where(known, out[:, c.LATENCY], np.nan)
     names = np.array([kernel.name for _, kernel, _ in plan.setups] + [""], dtype=object)

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from arch_specs.gpu import Gpu
 from einsum_cascades.diagnostics import MappingError
 from simulator.targets.gpu import columns as c
+from simulator.targets.gpu.block import Block, check_tile
 from simulator.targets.gpu.calibration import Calibration, shipped_calibration
+from simulator.targets.gpu.decode_times import load_decode_kernel
 from simulator.targets.gpu.kernel import Kernel, PassSchedule, Tile
 from simulator.targets.gpu.problem import BITS
+from simulator.targets.gpu.waves_setup import find_waves, set_waves
 
-__all__ = ["FORMS", "LEVELS", "Variant", "prepare"]
+__all__ = ["FORMS", "LEVELS", "Variant", "family_of", "prepare"]
 
 LEVELS = ("T0", "T1", "T2")
-FORMS = ("tiles", "split", "chunks")
+FORMS = ("tiles", "split", "chunks", "waves")
 _RATE_OF = {"mxfp8": "fp8", "int8qk_fp16pv": "fp16", "int8qk_fp8pv": "fp8"}
 _FEED = {
     "hopper": "warpgroup",
@@ -55,6 +58,13 @@ def prepare(variant: Variant, kernel: Kernel, gpu: Gpu, calibration: Calibration
     s = [0.0] * c.SETUP
     s[c.FORM] = float(FORMS.index(schedule.form))
     _set_card(s, variant, gpu, numbers, level)
+    if family_of(variant, kernel, gpu, numbers, level) != schedule.family and schedule.measured:
+        s[c.FORM] = float(FORMS.index("waves"))
+        set_waves(s, load_decode_kernel(schedule.measured), variant.head_dim)
+        s[c.MMA] = 2 * (variant.head_dim + variant.v_head_dim) / rate(gpu, variant.dtype, kernel.path)
+        if variant.timing == "eager":
+            s[c.LAUNCH] = max(s[c.LAUNCH], numbers.number("host_s"))
+        return s
     if schedule.form == "tiles":
         _set_tiles(s, variant, kernel, gpu, numbers)
     elif schedule.form == "split":
@@ -63,6 +73,17 @@ def prepare(variant: Variant, kernel: Kernel, gpu: Gpu, calibration: Calibration
         _set_chunks(s, variant, kernel, gpu)
     _set_constants(s, schedule, gpu, numbers, level, variant)
     return s
+
+
+def family_of(variant: Variant, kernel: Kernel, gpu: Gpu, numbers: Calibration, level: str) -> str:
+    """Return whose constants a call takes: the kernel's family, or the decode kernel measured on this very card."""
+    schedule = kernel.schedule(variant.pass_)
+    if level == "T2" and schedule.measured in numbers.families and variant.op == "sdpa" and not variant.windowed:
+        dtypes, dims = (variant.dtype, variant.kv_dtype), (variant.head_dim, variant.v_head_dim)
+        found = find_waves(schedule.measured, gpu, dtypes, dims)
+        if found is not None:
+            return found.name
+    return schedule.family
 
 
 def check_runs(kernel: Kernel, gpu: Gpu) -> None:
@@ -78,6 +99,19 @@ def check_dtype(kernel: Kernel, variant: Variant) -> None:
     """Raise MappingError where a kernel has no variant for a type of number."""
     if variant.dtype not in kernel.dtypes:
         raise MappingError(f"kernel '{kernel.name}' has no {variant.dtype}: it has {', '.join(kernel.dtypes)}")
+
+
+def check_room(kernel: Kernel, gpu: Gpu, tile: Tile, dims: tuple[int, int], bits: int) -> None:
+    """Raise MappingError where a card has no room for the least that a forward tile keeps whatever its pipeline.
+
+    That is its accumulators, Q (which warps, and AMD's compilers, keep in registers), and one tile of K or of V.
+    """
+    least = Block(
+        tile.q_rows, tile.kv_columns, *dims, bits=bits, stages=0.5, resident=tile.resident, threads=32 * tile.warps,
+        accumulators="tensor" if kernel.operands == "tensor_memory" else "registers",
+        queries_in_registers=kernel.operands == "warp" or gpu.vendor == "amd",
+    )  # fmt: skip
+    check_tile(gpu, least, f"the tile of kernel '{kernel.name}'")
 
 
 def rate(gpu: Gpu, dtype: str, path: str) -> float:
@@ -99,7 +133,8 @@ def _set_card(s: list[float], variant: Variant, gpu: Gpu, numbers: Calibration, 
     s[c.CLOCK] = min(variant.clock_hz, gpu.clock_max_hz) if variant.timing == "locked" else gpu.clock_rated_hz
     s[c.CEILING] = _ceiling(variant.timing, gpu, numbers, level)
     s[c.POWER_LAW] = numbers.number("power_exponent")
-    s[c.TENSOR_POWER], s[c.FLAT_CLOCK] = numbers.number("tensor_power"), numbers.number("flat_clock")
+    s[c.TENSOR_POWER] = numbers.number(f"tensor_power_{gpu.family}")
+    s[c.FLAT_CLOCK] = numbers.number("flat_clock")
     s[c.L2_PER_CLK] = gpu.l2_bytes_per_s / gpu.clock_rated_hz
     s[c.L2_RATE] = gpu.l2_bytes_per_s * numbers.number("l2_share")
     s[c.REREAD_RATE] = gpu.l2_bytes_per_s * numbers.number("l2_reread")
@@ -136,6 +171,8 @@ def _set_tiles(s: list[float], variant: Variant, kernel: Kernel, gpu: Gpu, numbe
     bits = BITS[variant.dtype]
     masked = variant.causal or variant.windowed
     tile = kernel.tile(variant.pass_, (d, dv), bits, masked, gpu.compute_capability or "")
+    if not backward:
+        check_room(kernel, gpu, tile, (d, dv), bits)
     s[c.BACKWARD], s[c.CAUSAL] = float(backward), float(variant.causal)
     s[c.UNEQUAL] = float(masked)
     s[c.TAIL] = numbers.number("tail_in_order" if schedule.scheduler == "in_order" else "tail")

@@ -11,12 +11,11 @@ from arch_specs.gpu import Gpu
 from einsum_cascades.diagnostics import MappingError
 from simulator.bounds import bound_group
 from simulator.engine import run_group
-from simulator.targets.gpu.block import Block, check_tile
 from simulator.targets.gpu.kernel import Kernel, Tile
 from simulator.targets.gpu.lower import Launch, count_tiles, lower_attention
 from simulator.targets.gpu.pipelines import Sharing, StepShape, Structure
 from simulator.targets.gpu.problem import BITS, Problem
-from simulator.targets.gpu.setup import check_runs
+from simulator.targets.gpu.setup import check_room, check_runs
 from simulator.taskgraph import Program
 
 __all__ = ["CycleRun", "Form", "lower_kernel", "run_in_engine", "structure_of"]
@@ -123,7 +122,8 @@ def lower_kernel(
     512
     """
     form = structure_of(kernel, gpu, problem)
-    check_tile(gpu, _least_block(kernel, form), f"the tile of kernel '{kernel.name}'")
+    dims = form.shape.head_dim, form.shape.head_dim_v
+    check_room(kernel, gpu, form.tile, dims, BITS[problem.dtype])
     lengths = [(q, k) for n, q, k in problem.requests() for _ in range(n)]
     tiles = count_tiles(
         lengths,
@@ -142,20 +142,3 @@ def lower_kernel(
         signal=signal,
     )
     return lower_attention(gpu, form.shape, launch, tiles)
-
-
-def _least_block(kernel: Kernel, form: Form) -> Block:
-    """Return what a block holds whatever its pipeline: its accumulators, Q, and one tile of K or of V."""
-    shape, tile = form.shape, form.tile
-    return Block(
-        tile.q_rows,
-        tile.kv_columns,
-        shape.head_dim,
-        shape.head_dim_v,
-        bits=int(8 * shape.element_bytes),
-        stages=0.5,
-        resident=form.blocks,
-        threads=32 * tile.warps,
-        accumulators="tensor" if kernel.operands == "tensor_memory" else "registers",
-        queries_in_registers=kernel.operands == "warp",
-    )

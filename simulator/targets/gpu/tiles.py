@@ -103,15 +103,23 @@ def spread(work: Row, step: float, alone: float, s: Row) -> float:
 def split_tiles(work: Out, s: Row) -> float:
     """Return in how many parts the keys of each tile are split, and count the parts as tiles.
 
-    Only where tiles leave at least half of the SMs idle and take more than four steps, and a kernel splits at all.
+    Only where tiles leave at least half of the SMs idle, a kernel splits at all, and steps saved outlast the merge.
     """
     tiles = work[c.TILES]
     if s[c.SPLIT_RULE] == 0 or 2 * tiles > s[c.SM] or work[c.LONGEST] <= 4:
         return 1.0
     parts = max(1.0, min(s[c.SM] // tiles, work[c.LONGEST]))
+    saved = (work[c.LONGEST] - ceil(work[c.LONGEST] / parts)) * combine(s, 0.0, s[c.OVERLAP]) / s[c.CLOCK]
+    if saved <= merge_parts(work, parts, s):
+        return 1.0
     work[c.TILES] = tiles * parts
     work[c.LONGEST] = ceil(work[c.LONGEST] / parts)
     return parts
+
+
+def merge_parts(work: Row, parts: float, s: Row) -> float:
+    """Return the seconds in which the parts of split tiles are merged: one more launch, and each part once from L2."""
+    return s[c.MERGE] + work[c.SPLIT_ROWS] * parts * s[c.PART_ROW] / s[c.L2_RATE]
 
 
 def hold_power(use: float, busy: float, s: Row) -> float:
@@ -156,9 +164,7 @@ def time_tiles(work: Out, s: Row, out: Out) -> None:
     memory = work[c.MOVED] / (s[c.L2_RATE] if fits else s[c.DRAM_RATE])
     edge = work[c.BOUNDARY_BYTES] / s[c.DRAM_RATE]
     launch = s[c.LAUNCH] * s[c.LAUNCHES]
-    merge = 0.0
-    if parts > 1:
-        merge = s[c.MERGE] + work[c.SPLIT_ROWS] * parts * s[c.PART_ROW] / s[c.L2_RATE]
+    merge = merge_parts(work, parts, s) if parts > 1 else 0.0
     fixed = edge + launch + merge
     out[c.LATENCY] = max(compute, memory) + s[c.RESIDUAL] * min(compute, memory) + fixed
     quick = spread(work, max(widest, l2), max(widest, l2) * (alone / step if alone < step else 1.0), s) / hz / eta

@@ -9,7 +9,9 @@ from einsum_cascades.ir import Cascade
 from einsum_cascades.parser import parse
 from einsum_cascades.printer import print_cascade
 from einsum_cascades.registry import locate
+from einsum_cascades.rewrites.absorb import absorb
 from einsum_cascades.rewrites.canonical import canonical_key
+from einsum_cascades.rewrites.rule import Rewrite
 from einsum_cascades.rewrites.search import Rewriting, rewrite
 
 SHAPE = {"B": 1, "H": 1, "E": 4, "F": 4, "P": 6, "M": 8}
@@ -59,3 +61,26 @@ def test_a_norm_and_its_product_take_one_pass() -> None:
     found = rewrite(load("rmsnorm_matmul"))
     assert str(found.original.objectives.passes["D"]) == "2"
     assert str(found.best.objectives.passes["D"]) == "1"
+
+
+UNABSORBED = """
+K[b,h,e,m]  = UK[h,d,e] * C[b,d,m]
+V[b,h,f,m]  = UV[h,f,d] * C[b,d,m]
+SC[b,h,m,p] = Q[b,h,e,p] * K[b,h,e,m]
+SR[b,h,m,p] = QR[b,h,r,p] * KR[b,r,m]
+QK[b,h,m,p] = SC[b,h,m,p] + SR[b,h,m,p]
+GM[b,h,p]   = QK[b,h,m,p] :: max
+SN[b,h,m,p] = exp(QK[b,h,m,p] - GM[b,h,p])
+SD[b,h,p]   = SN[b,h,m,p]
+A[b,h,m,p]  = SN[b,h,m,p] / SD[b,h,p]
+O[b,h,f,p]  = A[b,h,m,p] * V[b,h,f,m]
+"""
+
+
+def test_absorption_finds_the_absorbed_form_of_latent_attention() -> None:
+    absorbed = load("attention_mla")
+    head = print_cascade(absorbed).split("\n\n")[0]
+    reached = [parse(head + UNABSORBED)]
+    for _ in range(2):
+        reached = [a.cascade for c in reached for a in absorb(c) if isinstance(a, Rewrite)]
+    assert any(same_but_for_names(c, absorbed) for c in reached)

@@ -34,6 +34,7 @@ CASES = [
     ("softmax_two_level", "G", 3, 1, False),
     ("attention_variance", "M", 4, 1, True),
     ("moving_average", "I", 1, 1, False),
+    ("attention_by_mask", "M", 3, 1, False),
     ("entropy_of_logarithms", "M", 3, 1, True),
     ("qk_norm", "M", 3, 1, False),
     ("qk_norm", "E", 2, 1, False),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 
-from arch_specs.load_gpu import load_gpu
+from arch_specs.load_gpu import gpu_entries, load_gpu
 from einsum_cascades.diagnostics import MappingError, Source, SpecError
 from simulator.targets.gpu.aliases import find_kernel, kernels_for
 from simulator.targets.gpu.calibration import CONSTANTS, shipped_calibration
 from simulator.targets.gpu.kernel import kernel_names, load_kernel, read_kernel
+from simulator.targets.gpu.predict import predict
+from simulator.targets.gpu.problem import BITS, Problem
+from simulator.targets.gpu.setup import check_room
+
+CARDS = [load_gpu(name) for name in gpu_entries()]
 
 FA2 = """
 kernel: mine
@@ -92,3 +98,31 @@ def test_a_new_kernel_is_a_new_file(tmp_path: Path) -> None:
     mine = load_kernel(path)
     assert mine.passes["fwd"].scheduler == "in_order"
     assert mine.passes["fwd"].tiles == load_kernel("fa3").passes["fwd"].tiles
+
+
+def test_every_shipped_forward_tile_fits_every_card_on_which_its_kernel_runs() -> None:
+    checked = 0
+    for name in kernel_names():
+        kernel = load_kernel(name)
+        if "fwd" not in kernel.passes or kernel.passes["fwd"].form != "tiles":
+            continue
+        dims = [(d, d) for d in (32, 64, 96, 128, 192, 256)] + [(192, 128)]
+        kinds = itertools.product(sorted({BITS[dtype] for dtype in kernel.dtypes}), (False, True), dims)
+        cards = [card for card in CARDS if card.family in kernel.runs_on]
+        for card, (bits, masked, pair) in itertools.product(cards, kinds):
+            try:
+                tile = kernel.tile("fwd", pair, bits, masked, card.compute_capability or "")
+            except MappingError:
+                continue  # the kernel has no such head dim
+            check_room(kernel, card, tile, pair, bits)
+            checked += 1
+    assert checked > 1000
+
+
+def test_a_named_kernel_whose_tile_does_not_fit_is_refused_with_by_how_much() -> None:
+    call = Problem(q_heads=16, kv_heads=16, q_len=4096, kv_len=4096, head_dim=128)
+    card = load_gpu("h100_sxm")
+    small = card.replace("block_smem_bytes", 48 * 1024)
+    assert predict(call, "fa3", card).latency_s > 0
+    with pytest.raises(MappingError, match=r"the tile of kernel 'fa3' \(.*\) does not fit h100_sxm: .* KiB more than"):
+        predict(call, "fa3", small)

@@ -98,6 +98,12 @@ def test_time_grows_with_batch(problem: Problem, pair: tuple[str, str], more: in
     assert predict(problem, *pair).latency_s <= predict(larger, *pair).latency_s * slack
 
 
+def test_keys_are_not_split_where_the_merge_takes_longer_than_the_steps_saved() -> None:
+    call = Problem(batch=1, q_heads=8, kv_heads=1, head_dim=64, q_len=640, kv_len=640)
+    times = [predict(replace(call, batch=n), "fa3", "h100_sxm").latency_s for n in (1, 2, 3, 4)]
+    assert times == sorted(times)
+
+
 @quick
 @given(problems(), kernels, st.integers(1, 4))
 def test_time_grows_with_the_keys_that_all_queries_see(problem: Problem, pair: tuple[str, str], more: int) -> None:

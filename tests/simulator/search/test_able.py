@@ -26,3 +26,9 @@ def test_what_no_part_can_compute_is_named_with_what_each_lacks() -> None:
         "no part of fusemax can compute Y: pe2d lacks tanh; pe1d lacks tanh",
         "no part of fusemax can compute W: pe2d lacks cos; pe1d lacks cos",
     ]
+
+
+def test_a_rank_that_equals_another_is_no_choice_of_tiles() -> None:
+    text = "cascade t\nextent P, M = P\ninput X[M,P]\noutput Z[P]\nZ[p] = X[m,p]\n"
+    found = search(Workload.of(parse(text), M=64), library.load_machine("fusemax"))
+    assert found.design.extents == {"P": 64, "M": 64}

@@ -1,0 +1,215 @@
+"""The page of one sweep or several: lines over the extent that varies most, fronts and the fastest of each shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from einsum_cascades.diagnostics import StudyError
+from studies.html_page import Section, chart
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["find_front", "join_sweeps", "read_sweep", "sweep_sections"]
+
+_OBJECTIVES = ("latency_s", "energy_j", "area_um2", "traffic_bytes")
+_EXTENT = re.compile(r"[A-Z][A-Z0-9_]*")
+_MOST_POINTS = 20_000
+_MOST_LINES = 12  # designs that a chart can tell apart
+_FASTEST = 50
+_LOG = {"type": "log", "exponentformat": "power"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Axes:
+    """The columns of a sweep that differ between its rows: extents make a shape, `design` a design.
+
+    `chosen` are knobs that follow from the others: each design has its best.
+    """
+
+    extents: tuple[str, ...]
+    design: tuple[str, ...]
+    chosen: tuple[str, ...]
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (*self.design, *self.extents, *self.chosen)
+
+
+def read_sweep(path: Path) -> pd.DataFrame:
+    """Return the table of a sweep, CSV or Parquet; StudyError where it is none."""
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (ImportError, OSError, ValueError) as error:
+        raise StudyError(f"{path}: cannot be read as the table of a sweep: {error}") from error
+    if "latency_s" not in table.columns:
+        raise StudyError(f"{path}: has no column 'latency_s': not the table of a sweep")
+    return table
+
+
+def join_sweeps(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return several sweeps as one, with a first column `table` that names the sweep of each row.
+
+    What a sweep lets vary stands before its results, as in each of them; where one has no such column it is empty.
+    """
+    import pandas as pd
+
+    inputs = dict.fromkeys(name for table in tables.values() for name in _inputs(table))
+    results = dict.fromkeys(name for table in tables.values() for name in table if name not in inputs)
+    joined = pd.concat([table.assign(table=name) for name, table in tables.items()], ignore_index=True)
+    if "feasible" in joined:
+        joined["feasible"] = joined["feasible"].fillna(True).astype(bool)
+    return joined[["table", *inputs, *results]]
+
+
+def sweep_sections(table: pd.DataFrame) -> Iterator[Section]:
+    """Yield the sections of a sweep: lines over an extent, the front of latency and each other objective, the fastest.
+
+    Sizes are not mixed: where extents vary, fronts and the fastest are those of each shape.
+    """
+    feasible = table[table["feasible"]] if "feasible" in table else table
+    bad = len(table) - len(feasible)
+    yield Section("The sweep", f"{_count(len(table), 'design')}, {bad} of them infeasible.", rows=_reasons(table))
+    axes = _find_axes(table)
+    if axes.extents:
+        yield from _line_sections(feasible, axes)
+    for objective in _OBJECTIVES[1:]:
+        if objective in feasible and feasible[objective].notna().any() and feasible[objective].nunique() > 1:
+            yield _front_section(feasible, axes, objective)
+    shapes = list(_split(feasible, axes.extents))
+    each = max(1, _FASTEST // max(1, len(shapes)))
+    best = [row for _, part in shapes for row in _records(part.sort_values("latency_s").head(each))]
+    yield Section("The fastest of each shape" if axes.extents else "The fifty fastest", rows=best)
+
+
+def find_front(first: Sequence[float], second: Sequence[float]) -> list[int]:
+    """Return the positions, by the first figure, of the points that no other point beats in both.
+
+    >>> find_front([1.0, 2.0, 3.0], [5.0, 6.0, 1.0])
+    [0, 2]
+    """
+    order = sorted(range(len(first)), key=lambda n: (first[n], second[n]))
+    front: list[int] = []
+    for n in order:
+        if not front or second[n] < second[front[-1]]:
+            front.append(n)
+    return front
+
+
+def _line_sections(table: pd.DataFrame, axes: _Axes) -> Iterator[Section]:
+    """Yield latency, and speed-up over the first design, against the extent that takes most values."""
+    x = max(axes.extents, key=lambda name: (table[name].nunique(), -axes.extents.index(name)))
+    others = tuple(name for name in axes.extents if name != x)
+    lines = list(_split(table, (*axes.design, *others)))
+    if not 1 <= len(lines) <= _MOST_LINES:
+        return
+    drawn = [(name, part.groupby(x)["latency_s"].min()) for name, part in lines]
+    look = {"type": "scatter", "mode": "lines+markers"}
+    traces = [{**look, "name": name or "latency", "x": s.index.tolist(), "y": s.tolist()} for name, s in drawn]
+    yield Section(f"Latency against {x}", "", chart(traces, x=x, y="latency, s", height=420, xaxis=_LOG, yaxis=_LOG))
+    firsts: dict[str, tuple[str, Any]] = {}
+    faster = []
+    for (name, line), (_, part) in zip(drawn, lines, strict=True):
+        first, slowest = firsts.setdefault(_label(part.iloc[0], others), (name, line))
+        ratio = (slowest / line).dropna()
+        if first != name:
+            faster.append({**look, "name": name, "x": ratio.index.tolist(), "y": ratio.tolist()})
+    if faster:
+        over = next(iter(firsts.values()))[0] if len(firsts) == 1 else "the first design of the same shape"
+        picture = chart(faster, x=x, y="speed-up", height=420, xaxis=_LOG, yaxis={"rangemode": "tozero"})
+        yield Section(f"Speed-up against {x}", f"Latency of {over} over that of each other design.", picture)
+
+
+def _front_section(table: pd.DataFrame, axes: _Axes, objective: str) -> Section:
+    """Return every design and, of each shape, those that no other of this shape beats in both figures."""
+    known = table[table[objective].notna()]
+    shown = known if len(known) <= _MOST_POINTS else known.sample(_MOST_POINTS, random_state=0)
+    dots = {"mode": "markers", "marker": {"size": 5, "opacity": 0.5}}
+    groups = _split(shown, ("table",)) if "table" in axes.design else [("every design", shown)]
+    traces = [_points(part, axes.all, objective, name, dots) for name, part in groups]
+    fronts = [
+        (name, part.iloc[find_front(part["latency_s"].tolist(), part[objective].tolist())])
+        for name, part in _split(known, axes.extents)
+    ]
+    line = {"mode": "lines+markers", "marker": {"size": 8}}
+    for name, front in fronts[:_MOST_LINES]:
+        traces.append(_points(front, axes.all, objective, f"the front, {name}" if name else "the front", line))
+    rows = [row for _, front in fronts for row in _records(front)]
+    beaten = "is beaten by none" if len(rows) == 1 else "are beaten by none"
+    alike = " of the same shape" if axes.extents else ""
+    text = f"{_count(len(rows), 'design')} {beaten}{alike} in both. Hover for a design."
+    if len(fronts) > _MOST_LINES:
+        text += f" The fronts of {_MOST_LINES} of {len(fronts)} shapes are drawn; the table has all."
+    if len(shown) < len(known):
+        text += f" Of {len(known)} points {len(shown)}, drawn by lot, and the whole front are shown."
+    picture = chart(traces, x="latency, s", y=objective, height=460, xaxis=_LOG, yaxis=_LOG)
+    return Section(f"Latency against {objective}", text, picture, rows=rows)
+
+
+def _points(
+    table: pd.DataFrame, axes: Sequence[str], objective: str, name: str, look: dict[str, Any]
+) -> dict[str, Any]:
+    hover = ["<br>".join(f"{axis} = {row[axis]}" for axis in axes) for row in _records(table)]
+    marks = {"x": table["latency_s"].tolist(), "y": table[objective].tolist(), "text": hover}
+    kind = "scattergl" if len(table) > 2000 else "scatter"
+    return {"type": kind, "name": name, "hovertemplate": "%{text}<br>%{x} s, %{y}<extra></extra>", **marks, **look}
+
+
+def _find_axes(table: pd.DataFrame) -> _Axes:
+    """Return the columns before the first result that differ between rows; extents are upper-case numbers."""
+    from pandas.api.types import is_numeric_dtype
+
+    varying = [name for name in _inputs(table) if table[name].nunique(dropna=False) > 1]
+    extents = tuple(name for name in varying if _EXTENT.fullmatch(name) and is_numeric_dtype(table[name]))
+    knobs = [name for name in varying if name.startswith("mapping.")]
+    given = [name for name in varying if name not in knobs]
+    chosen = []
+    for name in knobs:
+        rest = [*given, *(knob for knob in knobs if knob != name and knob not in chosen)]
+        if rest and table.groupby(rest, dropna=False)[name].nunique().max() <= 1:
+            chosen.append(name)
+    return _Axes(extents, tuple(n for n in varying if n not in extents and n not in chosen), tuple(chosen))
+
+
+def _inputs(table: pd.DataFrame) -> list[str]:
+    """Return the columns before the first result."""
+    columns = [str(name) for name in table.columns]
+    ends = [columns.index(name) for name in (*_OBJECTIVES, "feasible") if name in columns]
+    return columns[: min(ends)]
+
+
+def _split(table: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the rows that agree in some columns, with what they agree in as text, in order of appearance."""
+    if not columns:
+        yield "", table
+        return
+    for _, part in table.groupby(list(columns), sort=False, dropna=False):
+        yield _label(part.iloc[0], columns), part
+
+
+def _label(row: pd.Series[Any], columns: Sequence[str]) -> str:
+    """Return the values of a row as a name; what is empty is left out, and a table is named by itself."""
+    told = [(name, row[name]) for name in columns if row[name] == row[name]]
+    texts = [f"{value:.12g}" if isinstance(value, float) else str(value) for _, value in told]
+    return ", ".join(text if name == "table" else f"{name}={text}" for (name, _), text in zip(told, texts, strict=True))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _reasons(table: pd.DataFrame) -> list[dict[str, Any]]:
+    if "why" not in table:
+        return []
+    counted = table.loc[~table["feasible"], "why"].fillna("").value_counts()
+    return [{"designs": int(count), "why they cannot be": why} for why, count in counted.head(20).items()]
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
