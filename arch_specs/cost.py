@@ -9,9 +9,12 @@ from pathlib import Path
 
 from arch_specs.model import Architecture, Compute, Memory, Operation, Part
 from arch_specs.reader import Problems, read_yaml
-from einsum_cascades.diagnostics import SpecError, read_source
+from einsum_cascades.diagnostics import Problem, SpecError, read_source
 
-__all__ = ["AccessCost", "RegisterFile", "access_cost", "chip_area", "operation_energy", "part_area", "register_file"]
+__all__ = [
+    "AccessCost", "RegisterFile", "access_cost", "chip_area", "find_lacks", "operation_energy", "part_area",
+    "register_file",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +100,16 @@ def access_cost(architecture: Architecture, memory: Memory) -> AccessCost | None
     12512.76
     """
     if memory.read_energy_j is not None and memory.write_energy_j is not None:
-        access = _needed(memory, "access", memory.access_bytes)
+        (access,) = _needed(memory, access=memory.access_bytes)
         return AccessCost(access, memory.read_energy_j, memory.write_energy_j, memory.area_um2 or 0.0)
     if memory.technology == "registers":
-        file = register_file(_needed(memory, "depth", memory.depth))
-        access = _needed(memory, "access", memory.access_bytes)
+        depth, access = _needed(memory, depth=memory.depth, access=memory.access_bytes)
+        file = register_file(depth)
         return AccessCost(access, file.read_j, file.write_j, memory.area_um2 or 0.0)
     if memory.technology == "sram":
         return _sram_cost(architecture, memory)
     if memory.technology is not None:
-        access = _needed(memory, "access", memory.access_bytes)
+        (access,) = _needed(memory, access=memory.access_bytes)
         moved = access * _dram_energies()[memory.technology]
         return AccessCost(access, moved, moved, memory.area_um2 or 0.0)
     return None
@@ -126,8 +129,8 @@ def _dram_energies() -> dict[str, float]:
 def _sram_cost(architecture: Architecture, memory: Memory) -> AccessCost:
     from arch_specs.sram import estimate_sram  # noqa: PLC0415 - NumPy, which no other cost needs
 
-    access = _needed(memory, "access", memory.access_bytes)
-    rows = _needed(memory, "capacity", memory.capacity_bytes) / access / memory.banks
+    access, capacity = _needed(memory, access=memory.access_bytes, capacity=memory.capacity_bytes)
+    rows = capacity / access / memory.banks
     node_nm = round((architecture.node_m or 45e-9) * 1e9, 6)
     ram = estimate_sram(access * 8, rows, banks=memory.banks, ports=memory.ports, node_nm=node_nm)
     address = _address_energy(rows)
@@ -136,10 +139,27 @@ def _sram_cost(architecture: Architecture, memory: Memory) -> AccessCost:
     return AccessCost(access, ram.read_j + address, ram.write_j + address, area, doubts, ram.error["read_j"])
 
 
-def _needed(memory: Memory, key: str, value: int | None) -> int:
-    if value is None:
-        raise SpecError(f"part '{memory.name}' needs '{key}' for its energy")
-    return value
+def _needed(memory: Memory, **values: int | None) -> tuple[int, ...]:
+    """Return the numbers that the energy of a memory needs; SpecError with every one that is not given."""
+    lacking = [key for key, value in values.items() if value is None]
+    if lacking:
+        raise SpecError(Problem(f"part '{memory.name}' needs '{key}' for its energy") for key in lacking)
+    return tuple(value for value in values.values() if value is not None)
+
+
+def find_lacks(architecture: Architecture) -> tuple[Problem, ...]:
+    """Return why the energy of an architecture's memories cannot be told: each number that one needs and lacks.
+
+    >>> find_lacks(Architecture("a", 1e9, (Memory("DRAM", technology="hbm2"),)))[0].message
+    "part 'DRAM' needs 'access' for its energy"
+    """
+    found: list[Problem] = []
+    for memory in architecture.memories:
+        try:
+            access_cost(architecture, memory)
+        except SpecError as error:
+            found += error.problems
+    return tuple(found)
 
 
 def operation_energy(part: Compute, name: str) -> float | None:

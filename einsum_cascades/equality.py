@@ -102,7 +102,7 @@ def compare_with_reference(
     """
     name = name or cascade.reference
     if name is None:
-        hint = "add a line 'reference NAME', or compare it with --against CASCADE"
+        hint = "add a line 'reference NAME' (see 'attnsim list references'), or compare it with --against CASCADE"
         raise SpecError(Problem(f"{cascade.name} names no reference", hint=hint))
     formula = find_reference(name)
     shapes = [dict(extents)] if extents else [draw_extents(cascade, seed) for seed in range(rounds)]

@@ -13,6 +13,7 @@ import click
 from einsum_cascades.diagnostics import SpecError
 from studies.cli import library_folders
 from studies.commands_eval import parse_assignment
+from studies.compiling import telling_of_compiling
 from studies.output import Output, emit, output_options, replacing
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def eval_command(cluster: str, model: str, output: Output, **options: Any) -> No
         other, together = library.load_cluster(options["against"], search), library.load_placement("together", search)
         baseline = evaluate_cluster(shape, other, together, demand)
     method = cast(Literal["bound", "cycle"], options["method"])
-    report = evaluate_cluster(shape, machine, placement, demand, method=method, baseline=baseline)
+    with telling_of_compiling(wanted=method == "cycle"):
+        report = evaluate_cluster(shape, machine, placement, demand, method=method, baseline=baseline)
     if options["timeline"]:
         program = make_program(shape, machine, placement, demand)
         _draw_timeline(options["timeline"], program, f"{shape.name} on {machine.name}")

@@ -10,6 +10,7 @@ import click
 
 from einsum_cascades.diagnostics import Problem, SpecError
 from studies.cli import library_folders
+from studies.compiling import telling_of_compiling
 from studies.output import Output, emit, output_options
 
 __all__ = ["eval_command", "parse_assignment", "parse_extent"]
@@ -85,7 +86,8 @@ def eval_command(
     changes = dict(parse_assignment(word, "pe2d.rows=128") for word in settings)
     design = library.make_design(shaped, machine, template, changes, search, accounting)
     how = cast(Literal["bound", "cycle"], method)
-    report = evaluate(design, accounting, how)
+    with telling_of_compiling(wanted=how == "cycle"):
+        report = evaluate(design, accounting, how)
     answer = report.to_json()
     if worth:
         knobs = {name: value for name, value in changes.items() if name.startswith("mapping.")}

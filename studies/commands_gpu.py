@@ -13,6 +13,8 @@ from einsum_cascades.diagnostics import MappingError, SpecError, read_source
 from einsum_cascades.diagnostics import Problem as Finding
 from studies.cli import library_folders
 from studies.commands_gpu_timeline import timeline_command
+from studies.compiling import telling_of_compiling
+from studies.gpu_answer import find_felt, term_rows, write_answer
 from studies.output import Output, emit, output_options
 
 if TYPE_CHECKING:
@@ -95,6 +97,11 @@ def attention_command(output: Output, **options: Any) -> None:
         return
     made = predict(problem, options["kernel"], gpu, calibration, options["level"])
     cycle = _run(made.kernel, gpu, problem) if options["method"] == "cycle" else {}
+    if output.format == "table" and output.path is None:
+        felt = find_felt(gpu, lambda card: predict(problem, made.kernel, card, calibration, options["level"]).latency_s)
+        click.echo("\n".join((*write_answer(made, felt), *(f"{k} {v:.4g}" for k, v in cycle.items()), "")))
+        emit(term_rows(made), output)
+        return
     emit(_answer(made) | cycle, output, rows=_rows(made) + [{"key": k, "value": v} for k, v in cycle.items()])
 
 
@@ -129,7 +136,8 @@ def _run(kernel: str, gpu: Gpu, problem: Problem) -> dict[str, float]:
 
     if problem.pass_ != "fwd":
         raise MappingError(f"--method cycle runs forward passes, not {problem.pass_}")
-    run = run_in_engine(load_kernel(kernel, library_folders()), gpu, problem)
+    with telling_of_compiling():
+        run = run_in_engine(load_kernel(kernel, library_folders()), gpu, problem)
     return {f"cycle_{name}": seconds for name, seconds in asdict(run).items()}
 
 

@@ -10,6 +10,7 @@ import click
 
 from einsum_cascades.diagnostics import SpecError
 from studies.cli import library_folders
+from studies.compiling import telling_of_compiling
 
 if TYPE_CHECKING:
     from simulator.taskgraph import Group
@@ -77,7 +78,8 @@ def timeline_command(
         program = lower_kernel(load_kernel(kernel, library_folders()), gpu, problem, sharing=name)
         group = _one_sm(program.groups[0])
         title = f"{kernel} on {gpu.name}, {'one at a time' if name == 'greedy' else 'in step'}"
-        lines.append(timeline_of(group, title, draw_window(group, steps)))
+        with telling_of_compiling():
+            lines.append(timeline_of(group, title, draw_window(group, steps)))
     write_timelines(lines, out)
 
 

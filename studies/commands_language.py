@@ -194,7 +194,7 @@ def _other(name: str) -> Cascade:
     known = [entry.name for entry in entries("cascades", library_folders())]
     if name.lower() in map(str.lower, known) or Path(name).is_file():
         return _load(name)
-    hint = suggest(name, [*known, *REFERENCES]) or f"references: {', '.join(REFERENCES)}"
+    hint = suggest(name, [*known, *REFERENCES]) or "'attnsim list references' and 'attnsim list cascades' show them"
     raise SpecError(Problem(f"'{name}' is neither a reference nor a cascade", hint=hint))
 
 

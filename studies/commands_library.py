@@ -29,10 +29,13 @@ _READERS: dict[str, tuple[str, str]] = {
 
 
 @click.command("list")
-@click.argument("kind", required=False, type=click.Choice(list(KINDS)))
+@click.argument("kind", required=False, type=click.Choice([*KINDS, "references"]))
 @output_options
 def list_command(kind: str | None, output: Output) -> None:
-    """Show what the library holds: name, what it is, where it is."""
+    """Show what the library holds: name, what it is, where it is; `references`: formulas a cascade may name."""
+    if kind == "references":
+        emit(_references(), output)
+        return
     kinds = [kind] if kind else list(KINDS)
     found = [(name, entry) for name in kinds for entry in entries(name, library_folders())]
     data: list[dict[str, str]] = [
@@ -46,6 +49,20 @@ def list_command(kind: str | None, output: Output) -> None:
         return
     shown = [{**row, "path": display_path(e.path)} for row, (_, e) in zip(data, found, strict=True)]
     emit(data, output, shown)
+
+
+def _references() -> list[dict[str, str]]:
+    """Return the formulas that cascades are verified against: name, family, the first line of what each says."""
+    from einsum_cascades.references import REFERENCES
+
+    return [
+        {"name": name, "family": formula.__module__.rpartition(".")[2], "summary": _first_line(formula.__doc__)}
+        for name, formula in sorted(REFERENCES.items())
+    ]
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]
 
 
 def _known(path: Path) -> dict[str, Any]:
@@ -94,10 +111,20 @@ def find_problems(kind: str, path: Path, search: Sequence[Path] = ()) -> tuple[P
         if kind == "mappings":  # one mapping may be like another of the library
             read(path, lambda name: locate(kind, name, search))
         else:
-            read(path)
+            made = read(path)
+            return _lacks(path, made) if kind == "archs" else ()
     except AttnsimError as error:
         return _problems(error)
     return ()
+
+
+def _lacks(path: Path, machine: object) -> tuple[Problem, ...]:
+    """Return why an evaluation would refuse a machine that is read: the energy of a memory lacks numbers."""
+    from arch_specs.cost import find_lacks
+    from arch_specs.model import Architecture
+
+    found = find_lacks(machine) if isinstance(machine, Architecture) else ()
+    return tuple(Problem(f"{display_path(path)}: {problem.message}", hint=problem.hint) for problem in found)
 
 
 def _check(name: str) -> list[tuple[str, str, tuple[Problem, ...]]]:

@@ -14,6 +14,7 @@ from einsum_cascades.diagnostics import SpecError
 from einsum_cascades.registry import entries
 from studies.cli import library_folders
 from studies.commands_eval import parse_assignment, parse_extent
+from studies.compiling import telling_of_compiling
 from studies.output import replacing
 
 if TYPE_CHECKING:
@@ -126,8 +127,10 @@ def _design(
     template = library.load_mapping(mapping, search) if mapping else None
     changes = dict(parse_assignment(word, "pe2d.rows=128") for word in settings)
     design = library.make_design(shaped, machine, template, changes, search)
-    report = evaluate(design, how[1], how[0])
+    with telling_of_compiling(wanted=how[0] == "cycle"):
+        report = evaluate(design, how[1], how[0])
     click.echo("sensitivity", err=True)
     knobs = {name: value for name, value in changes.items() if name.startswith("mapping.")}
     table = sensitivity(lambda chip: library.make_design(shaped, chip, template, knobs, search), design.architecture)
-    return report.title, list(design_sections(design, report, [asdict(row) for row in table]))
+    with telling_of_compiling():
+        return report.title, list(design_sections(design, report, [asdict(row) for row in table]))

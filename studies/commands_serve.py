@@ -10,6 +10,7 @@ import click
 
 from einsum_cascades.diagnostics import Problem, SpecError
 from studies.cli import library_folders
+from studies.compiling import telling_of_compiling
 from studies.output import Output, emit, output_options, replacing
 
 if TYPE_CHECKING:
@@ -173,7 +174,8 @@ def serve_command(
     server = (read_step_table(read_source(table)) if table else step, pool, policy)
     rows = []
     for one, requests_of in _traffic(trace, rate, count, (lengths, prompt, generated)):
-        runs = [_figures(requests_of(seed), replicas, server, objective) for seed in range(seeds)]
+        with telling_of_compiling("the server's loop", 5):
+            runs = [_figures(requests_of(seed), replicas, server, objective) for seed in range(seeds)]
         rows.append(({} if one is None else {"rate_per_s": one}) | _estimates(runs))
     if figure is not None:
         _save_figure(rows, f"{shape.name} on {cards} x {card.name}, {replicas} server{'s' * (replicas > 1)}", figure)

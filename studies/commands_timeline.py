@@ -12,6 +12,7 @@ import click
 from einsum_cascades.diagnostics import SpecError
 from studies.cli import library_folders
 from studies.commands_eval import parse_assignment, parse_extent
+from studies.compiling import telling_of_compiling
 from studies.output import replacing
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def timeline_command(
         groups = lower_spatial(lay_out(design)).groups
         for index, group in enumerate(groups, 1):
             title = design.mapping.name + (f", group {index}" if len(groups) > 1 else "")
-            lines.append(timeline(group, title, draw_window(group, iterations), barriers=barriers))
+            with telling_of_compiling():
+                lines.append(timeline(group, title, draw_window(group, iterations), barriers=barriers))
     write_timelines(lines, out)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from studies.compiling import telling_of_compiling
 from studies.output import Output, emit
 
 __all__ = ["validate_command"]
@@ -70,7 +71,8 @@ def validate_gpu(data: Path, calibrate: str, out: Path | None, form: str) -> Non
     """
     from studies.gpu_validate import validate
 
-    found = validate(data, calibrate)
+    with telling_of_compiling("the model's loop", 10):
+        found = validate(data, calibrate)
     if out is not None:
         emit(found.rows(), Output("json" if out.suffix.lower() == ".json" else "csv", out))
         click.echo(f"wrote {out}", err=True)

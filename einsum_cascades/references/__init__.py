@@ -31,5 +31,6 @@ REFERENCES: dict[str, Reference] = _collect()
 def find_reference(name: str) -> Reference:
     """Return the formula called `name`. Raises SpecError, with a suggestion, when there is none."""
     if name not in REFERENCES:
-        raise SpecError(f"unknown reference '{name}'" + (f": {hint}" if (hint := suggest(name, REFERENCES)) else ""))
+        hint = suggest(name, REFERENCES) or "'attnsim list references' shows them"
+        raise SpecError(f"unknown reference '{name}': {hint}")
     return REFERENCES[name]

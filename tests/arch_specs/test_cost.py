@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from arch_specs.cost import access_cost, chip_area, operation_energy, register_file
+from arch_specs.cost import access_cost, chip_area, find_lacks, operation_energy, register_file
 from arch_specs.model import Architecture, Compute, Memory, Operation
 from einsum_cascades.diagnostics import SpecError
 from simulator import library
@@ -66,3 +66,18 @@ def test_an_expansion_costs_what_it_expands_into():
     assert operation_energy(Compute("pe", 1, ops=ops), "exp") == pytest.approx(12e-12)
     unknown = (Operation("mac", 1), Operation("exp", expands=(("mac", 6),)))
     assert operation_energy(Compute("pe", 1, ops=unknown), "exp") is None
+
+
+def test_every_number_that_an_energy_lacks_is_told_at_once():
+    parts = (
+        Memory("DRAM", technology="hbm2"),
+        Memory("L3", "DRAM", technology="sram"),
+        Memory("L2", "L3", read_energy_j=1e-12, write_energy_j=1e-12),
+        Memory("L1", "L2"),
+    )
+    assert [problem.message for problem in find_lacks(Architecture("a", 1e9, parts))] == [
+        "part 'DRAM' needs 'access' for its energy",
+        "part 'L3' needs 'access' for its energy",
+        "part 'L3' needs 'capacity' for its energy",
+        "part 'L2' needs 'access' for its energy",
+    ]

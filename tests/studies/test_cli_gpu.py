@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from arch_specs.load_gpu import load_gpu
 from studies.cli import main
+from studies.gpu_answer import find_felt
 
 CALL = ["gpu", "attention", "--arch", "h100_sxm", "--q-heads", "16", "--head-dim", "128", "--q-len", "4096"]
 
@@ -98,3 +100,31 @@ def test_calibrate_without_rows_says_what_it_needs() -> None:
     result = run("calibrate")
     assert result.exit_code == 2
     assert "no rows to fit" in result.stderr
+
+
+def test_a_table_says_the_time_with_its_interval_then_why_then_terms_that_add_up() -> None:
+    call = [*CALL, "--kernel", "fa3", "--causal"]
+    made = json.loads(run(*call, "--format", "json").stdout)
+    lines = run(*call).stdout.splitlines()
+    assert lines[0] == "fa3 on h100_sxm"
+    time, low, high = (f"{1e6 * seconds:.3g}" for seconds in (made["latency_s"], *made["interval_s"]))
+    rate = f"{made['flop_per_s'] / 1e12:.3g}"
+    assert lines[1].startswith(f"{time} us (80 %: {low} to {high} us), {rate} TFLOP/s, bound by {made['bound_by']}")
+    assert lines[2] == made["why"]
+    terms = [line.split() for line in lines[lines.index("") + 2 :]]
+    assert sum(float(words[-1]) for words in terms) == pytest.approx(100, abs=1)
+    assert sum(float(words[-2]) for words in terms) == pytest.approx(1e6 * made["latency_s"], rel=1e-3)
+
+
+def test_only_those_uncertain_numbers_are_named_that_the_time_rests_on() -> None:
+    told = run(*CALL, "--kernel", "fa3").stdout
+    assert "price_usd_per_h" in json.loads(run(*CALL, "--format", "json").stdout)["uncertain"]
+    assert "price_usd_per_h" not in told
+
+    card = load_gpu("h100_sxm")
+    found = find_felt(card, lambda gpu: 1 / gpu.l2_bytes_per_s)
+    assert found == ("l2_bytes_per_s",)
+    assert find_felt(card, lambda gpu: 1.0) == ()
+    # a time that more of a number does not change, but less of it does, rests on it
+    limit = card.l2_bytes_per_s
+    assert find_felt(card, lambda gpu: 1 / min(limit, gpu.l2_bytes_per_s)) == ("l2_bytes_per_s",)

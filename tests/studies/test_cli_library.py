@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from einsum_cascades.references import REFERENCES
 from studies.cli import main
 
 GOOD = "name: good\nsummary: fine\nclock: 1 GHz\nsource: made up\nparts: {M: {kind: memory, capacity: 1 MiB}}\n"
@@ -160,3 +161,27 @@ def test_problems_are_shown_where_the_answer_goes_to_a_file() -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     assert "bad.yaml:3:8: 'clock' is negative" in result.stderr
     assert json.loads(Path("answer.json").read_text())["ok"] is False
+
+
+def test_check_of_a_machine_tells_what_an_evaluation_would_refuse(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\nclock: 1 GHz\nsource: made up\nparts:\n"
+        "  DRAM: {kind: memory, technology: hbm2, bandwidth: 100 GB/s}\n"
+        "  L3: {kind: memory, parent: DRAM, technology: sram, capacity: 1 MiB}\n"
+        "  pe1d: {kind: compute, parent: L3, rows: 4, ops: {mac: 1 cycle}}\n"
+    )
+    result = CliRunner().invoke(main, ["check", str(path)])
+    assert result.exit_code == 2
+    for part in ("DRAM", "L3"):
+        assert f"mine.yaml: part '{part}' needs 'access' for its energy" in result.stderr
+    path.write_text(path.read_text().replace("technology:", "access: 64 B, technology:"))
+    assert CliRunner().invoke(main, ["check", str(path)]).exit_code == 0
+
+
+def test_references_are_listed_with_what_they_say() -> None:
+    rows = json.loads(CliRunner().invoke(main, ["list", "references", "--format", "json"]).stdout)
+    assert [row["name"] for row in rows] == sorted(REFERENCES)
+    assert all(row["summary"] and row["family"] for row in rows)
+    told = CliRunner().invoke(main, ["verify", "attention_3pass", "--against", "zzzzzz"]).stderr
+    assert "attnsim list references" in told

@@ -1,0 +1,62 @@
+"""People are told when machine code is made, once, and only then."""
+
+from collections.abc import Callable
+
+import numba
+import pytest
+from click.testing import CliRunner
+
+from einsum_cascades.diagnostics import MappingError
+from studies.cli import main
+from studies.compiling import telling_of_compiling
+
+TOLD = "compiling the engine, once (about 20 s)...\n"
+
+
+def fresh() -> Callable[[int], int]:
+    """Return a function that is compiled when it is first called, with another inside it."""
+
+    @numba.njit
+    def inner(n: int) -> int:
+        return n + 1
+
+    @numba.njit
+    def outer(n: int) -> int:
+        return inner(n) + 1
+
+    return outer  # type: ignore[no-any-return]
+
+
+def test_it_is_told_once_when_something_is_compiled_and_not_when_it_is_kept(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ATTNSIM_NO_CACHE", raising=False)
+    work = fresh()
+    with telling_of_compiling():
+        assert work(1) == 3
+    assert capsys.readouterr().err == TOLD
+    with telling_of_compiling():
+        work(1)
+    assert capsys.readouterr().err == ""
+    fresh()(1)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (
+            ["eval", "attention_1pass", "fusemax", "--workload", "bert", "M=1024", "--method", "cycle"],
+            "simulator.cycles",
+        ),
+        (["timeline", "attention_1pass", "fusemax", "--workload", "bert", "M=1024"], "simulator.timeline"),
+    ],
+)
+def test_commands_that_run_the_engine_tell_of_it(words: list[str], place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_group(*_: object, **__: object) -> None:
+        fresh()(1)
+        raise MappingError("enough")
+
+    monkeypatch.delenv("ATTNSIM_NO_CACHE", raising=False)
+    monkeypatch.setattr(f"{place}.run_group", run_group)
+    assert CliRunner().invoke(main, words).stderr == f"{TOLD}error: enough\n"
