@@ -2,122 +2,196 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from arch_specs.cost import chip_area
-from arch_specs.model import Architecture
+from arch_specs.model import Architecture, Compute, Part
 from simulator import library
 from simulator.evaluate import evaluate
-from simulator.search.codesign import Machine, codesign, front
+from simulator.search.codesign import Machine, Point, codesign, front
 from simulator.search.search import Options
 from simulator.workload import Workload
 from studies.study import Claim, Result, Say, Study
 from studies.style import COLOURS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from simulator.report import Report
 
 __all__ = ["STUDY", "chip_of"]
 
 LENGTH = 16384
+MODELS = ("bert", "xlm")
 MIB = 2**20
-AXES: Mapping[str, tuple[int, ...]] = {
+AXES: Mapping[str, tuple[int | str, ...]] = {
+    "exp_unit": ("macs", "vector", "everywhere"),
     "pe_dim": (128, 256),
-    "vector_lanes": (64, 128, 256),
-    "buffer_mib": (1, 4, 16),
+    "vector_lanes": (64, 256),
+    "buffer_mib": (1, 16),
     "banks": (1, 2),
 }
+_OWN_EXP = {"macs": (), "vector": ("pe1d",), "everywhere": ("pe1d", "pe2d")}
+_PAPER = "FuseMax (MICRO 2024), sections V and VI"
 
 
-def chip_of(base: Architecture, point: Mapping[str, int]) -> Architecture:
-    """Return the FuseMax chip with another array, vector unit and buffer.
+@dataclass(frozen=True)
+class Cell:
+    """One shape of attention: its machines, and the published mapping and chip with ports charged and without."""
+
+    model: str
+    machines: tuple[Machine, ...]
+    published: Report
+    unlimited: Report
+    area_um2: float
+
+    @property
+    def best(self) -> list[Machine]:
+        """The front of latency, energy and area."""
+        return front(self.machines)
+
+    @property
+    def dominating(self) -> list[Machine]:
+        """The machines no worse than the published design in latency, energy and area, its ports charged."""
+        limits = self.published.latency_s, self.published.energy_j or 0.0, self.area_um2
+        return [m for m in self.machines if all(a <= b for a, b in zip(m.costs, limits, strict=True))]
+
+
+def chip_of(base: Architecture, point: Point) -> Architecture:
+    """Return the FuseMax chip with another array, vector unit, buffer and exponential.
 
     A row of the buffer is as wide as the array; each bank serves one row a cycle, and costs its area and energy.
+    `exp_unit` says where an exponential has a unit of its own, that of the baseline chip, in place of six MACs.
     """
+    pe_dim, banks = int(point["pe_dim"]), int(point["banks"])
     numbers = {
-        "pe2d.rows": point["pe_dim"],
-        "pe2d.cols": point["pe_dim"],
-        "pe1d.rows": point["vector_lanes"],
-        "L3.access": 2 * point["pe_dim"],
-        "L3.capacity": point["buffer_mib"] * MIB,
-        "L3.banks": point["banks"],
-        "L3.accesses_per_cycle": point["banks"],
+        "pe2d.rows": pe_dim,
+        "pe2d.cols": pe_dim,
+        "pe1d.rows": int(point["vector_lanes"]),
+        "L3.access": 2 * pe_dim,
+        "L3.capacity": int(point["buffer_mib"]) * MIB,
+        "L3.banks": banks,
+        "L3.accesses_per_cycle": banks,
     }
     for dotted, value in numbers.items():
         base = base.replace(dotted, value)
-    return base
+    own = _OWN_EXP[str(point.get("exp_unit", "macs"))]
+    return replace(base, parts=tuple(_with_unit(part) if part.name in own else part for part in base.parts))
+
+
+def _with_unit(part: Part) -> Part:
+    """Return a compute part whose exponential is the pipelined unit of the baseline chip's vector lanes."""
+    baseline = library.load_machine("flat").part("pe1d")
+    assert isinstance(part, Compute)
+    assert isinstance(baseline, Compute)
+    unit = baseline.operation("exp")
+    assert unit is not None
+    return replace(part, ops=(*(op for op in part.ops if op.name != "exp"), unit))
 
 
 def analyze(say: Say) -> Result:
-    """Return the table of machines, the figure of their front, and the card."""
+    """Return the table of machines, the figure of their fronts, and the card."""
+    cells = [_explore(model, say) for model in MODELS]
+    table = pd.DataFrame(_row(cell, m) for cell in cells for m in cell.machines)
+    card = tuple(claim for cell in cells for claim in _claims(cell))
+    return Result({"codesign": table}, {"codesign": _figure(cells)}, card)
+
+
+def _explore(model: str, say: Say) -> Cell:
     base = library.load_machine("fusemax")
-    workload = Workload.of(library.load_cascade("attention_1pass"), library.load_workload("bert"), M=LENGTH)
-    options = Options(accounting="ports", effort=200, polish=16)
-    machines = list(codesign(workload, base, AXES, options, chip_of, say))
-    best = front(machines)
-    template = library.load_mapping("fusemax_binding")
-    published = evaluate(library.make_design(workload, base, template), "ports")
-    unlimited = evaluate(library.make_design(workload, base, template), "clean")
+    workload = Workload.of(library.load_cascade("attention_1pass"), library.load_workload(model), M=LENGTH)
+    options = Options(accounting="ports", effort=48, polish=4)
+    machines = codesign(workload, base, AXES, options, chip_of, lambda text: say(f"{model}: {text}"))
+    design = library.make_design(workload, base, library.load_mapping("fusemax_binding"))
     area = sum(chip_area(base).values())
-    rows = [_row(m, m in best) for m in machines]
-    for row in rows:
-        row["dominates_published"] = (
-            row["latency_s"] <= published.latency_s
-            and row["energy_j"] <= (published.energy_j or 0.0)
-            and row["area_um2"] <= area
-        )
-    table = pd.DataFrame(rows)
-    same = next(m for m in machines if m.area_um2 == area)
-    card = (
-        Claim(
-            "published mapping with one row a cycle, latency over that with unlimited ports",
-            1.0,
-            published.latency_s / unlimited.latency_s,
-            0.02,
-            "BERT, 16K; the paper has no limit, the buffer is priced with one port",
-            "FuseMax (MICRO 2024), sections V and VI",
-        ),
-        Claim(
-            "best mapping of the same chip with one row a cycle, latency over the published with unlimited ports",
-            1.0,
-            same.result.report.latency_s / unlimited.latency_s,
-            0.02,
-            "BERT, 16K; larger key blocks and queries streamed past the buffer",
-            "this study",
-        ),
+    return Cell(model, tuple(machines), evaluate(design, "ports"), evaluate(design, "clean"), area)
+
+
+def _claims(cell: Cell) -> Iterator[Claim]:
+    """Yield what ports cost, and which machines are better than the published design in everything."""
+    where, unlimited = f"{cell.model}, 16K", cell.unlimited.latency_s
+    yield Claim(
+        f"{cell.model}: published mapping with one row a cycle, latency over that with unlimited ports",
+        1.0,
+        cell.published.latency_s / unlimited,
+        0.02,
+        f"{where}; the paper has no limit, the buffer is priced with one port",
+        _PAPER,
     )
-    reference = (area, published.latency_s, unlimited.latency_s)
-    return Result({"codesign": table}, {"codesign": _figure(machines, best, reference)}, card)
+    same = next(m for m in cell.machines if m.area_um2 == cell.area_um2)
+    yield Claim(
+        f"{cell.model}: best mapping of the same chip with one row a cycle, latency over the published, ports free",
+        1.0,
+        same.result.report.latency_s / unlimited,
+        0.02,
+        f"{where}; M0 = {_inner(same)} where the published mapping has 256",
+        "this study",
+    )
+    costs = cell.published.latency_s, cell.published.energy_j or 0.0, cell.area_um2
+    for column, what in enumerate(("latency", "energy", "area")):
+        least = min(cell.dominating, key=lambda m: (m.costs[column], *m.costs))
+        others = (f"{n} x {least.costs[i] / costs[i]:.3g}" for i, n in enumerate(("latency", "energy", "area")))
+        yield Claim(
+            f"{cell.model}: least {what} of the machines that dominate the published design, over its own",
+            None,
+            least.costs[column] / costs[column],
+            0.0,
+            f"{where}, ports charged; {_name(least)}: {', '.join(others)}",
+            "this study",
+        )
 
 
-def _row(machine: Machine, on_front: bool) -> dict[str, Any]:
+def _inner(machine: Machine) -> int:
+    return int(machine.result.design.mapping.partition["M0"])
+
+
+def _name(machine: Machine) -> str:
+    p = machine.point
+    exp = {"macs": "exp on MACs", "vector": "exp unit in vector lanes", "everywhere": "exp units everywhere"}
+    array = f"{p['pe_dim']} x {p['pe_dim']} array, {p['vector_lanes']} vector lanes, {exp[str(p['exp_unit'])]}"
+    return f"{array}, {p['buffer_mib']} MiB in {p['banks']} bank(s), M0 = {_inner(machine)}"
+
+
+def _row(cell: Cell, machine: Machine) -> dict[str, Any]:
     report = machine.result.report
     return {
+        "model": cell.model,
         **machine.point,
-        "inner_block": machine.result.design.mapping.partition.get("M0"),
+        "inner_block": _inner(machine),
         "latency_s": report.latency_s,
         "energy_j": report.energy_j,
         "traffic_bytes": report.traffic_bytes,
         "area_um2": machine.area_um2,
         "bound_by": report.bound_by,
         "gap": machine.result.gap,
-        "on_front": on_front,
+        "on_front": machine in cell.best,
+        "dominates_published": machine in cell.dominating,
     }
 
 
-def _figure(machines: list[Machine], best: list[Machine], published: tuple[float, float, float]) -> Figure:
+def _figure(cells: list[Cell]) -> Figure:
     from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.0, 4.4), layout="constrained")
+    for ax, cell in zip(figure.subplots(1, len(cells)), cells, strict=True):
+        _panel(ax, cell)
+    return figure
+
+
+def _panel(ax: Axes, cell: Cell) -> None:
+    """Draw the machines of one cell, latency over area."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    figure = Figure(figsize=(7.0, 4.4), layout="constrained")
-    ax = figure.subplots()
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(color="#dddddd", linewidth=0.6)
     ax.set_axisbelow(True)
-    others = [m for m in machines if m not in best]
+    best = cell.best
+    others = [m for m in cell.machines if m not in best]
     ax.scatter([m.area_um2 / 1e8 for m in others], [m.costs[0] for m in others], s=22, color=COLOURS[0], label="others")
     ax.scatter(
         [m.area_um2 / 1e8 for m in best],
@@ -126,19 +200,18 @@ def _figure(machines: list[Machine], best: list[Machine], published: tuple[float
         color=COLOURS[3],
         label="front, best mapping",
     )
-    area, limited, unlimited = published
-    ax.scatter([area / 1e8], [limited], marker="X", s=70, color=COLOURS[4], label="published mapping, ports charged")
-    ax.scatter([area / 1e8], [unlimited], marker="P", s=70, color=COLOURS[1], label="published mapping, ports free")
+    area, limited, unlimited = cell.area_um2 / 1e8, cell.published.latency_s, cell.unlimited.latency_s
+    ax.scatter([area], [limited], marker="X", s=70, color=COLOURS[4], label="published mapping, ports charged")
+    ax.scatter([area], [unlimited], marker="P", s=70, color=COLOURS[1], label="published mapping, ports free")
     ax.set_xscale("log")
     ax.set_yscale("log")
-    for axis, places in ((ax.xaxis, (3, 4, 6, 8, 10, 14)), (ax.yaxis, (0.5, 1, 2, 3))):
+    for axis, places in ((ax.xaxis, (3, 4, 6, 8, 10, 14)), (ax.yaxis, (0.5, 1, 2, 3, 4, 6))):
         axis.set_major_locator(FixedLocator(places))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_locator(NullLocator())
     ax.set_xlabel("chip area, cm$^2$")
-    ax.set_ylabel("attention latency, s (BERT, 16K)")
+    ax.set_ylabel(f"attention latency, s ({cell.model}, 16K)")
     ax.legend(frameon=False, fontsize=8)
-    return figure
 
 
 STUDY = Study(

@@ -32,8 +32,8 @@ class Bindings:
     """The bindings of a corner from position `start` on, the one with the least bound first.
 
     `places` are the ways to place each Einsum; a row holds a number for each of them, what its operations cost, and
-    what it costs at the least. `loose` bounds are of operations alone; then `step` bindings are to be tightened next.
-    `dropped` counts those that cannot win.
+    what it costs at the least. `loose` bounds are of operations and of tensors that one Einsum alone touches; then
+    `step` bindings are to be tightened next. `dropped` counts those that cannot win.
     """
 
     corner: Corner
@@ -73,7 +73,7 @@ def bound_binding(tables: Tables, bindings: Bindings) -> Bounded:
 
 
 def bind(tables: Tables, corner: Corner, limit: Limit) -> Bindings:
-    """Return the bindings of a corner whose operations alone may be below a limit, the least bound first."""
+    """Return the bindings of a corner whose operations and own words may be below a limit, the least bound first."""
     places = []
     for name in corner.group.members:
         found = [tables.placed(corner.frame, name, part, corner.layers[part.name]) for part in tables.able[name]]
@@ -81,17 +81,33 @@ def bind(tables: Tables, corner: Corner, limit: Limit) -> Bindings:
     if not all(places):
         return Bindings(corner, tuple(places), [], 0)
     work = [np.array([tables.setting.work_cost(p) for p in own]) for own in places]
-    ahead = np.cumsum([w.min(axis=0) for w in reversed(work)], axis=0)[::-1]
+    least = [w + np.array([_own_words(tables, p) for p in own]) for w, own in zip(work, places, strict=True)]
+    ahead = np.cumsum([w.min(axis=0) for w in reversed(least)], axis=0)[::-1]
     digits, base = np.zeros((1, 0), np.int64), np.zeros((1, work[0].shape[1]))
+    bound = base
     dropped = 0
-    for k, own in enumerate(work):
+    for k, (own, lower) in enumerate(zip(work, least, strict=True)):
         rows, ways = len(digits), len(own)
         digits = np.hstack([np.repeat(digits, ways, axis=0), np.tile(np.arange(ways), rows)[:, None]])
         base = (base[:, None, :] + own[None, :, :]).reshape(rows * ways, base.shape[1])
-        able = may_win(base + ahead[k + 1] if k + 1 < len(work) else base, limit)
+        bound = (bound[:, None, :] + lower[None, :, :]).reshape(rows * ways, base.shape[1])
+        able = may_win(bound + ahead[k + 1] if k + 1 < len(work) else bound, limit)
         dropped += int((~able).sum())
-        digits, base = digits[able], base[able]
-    return Bindings(corner, tuple(places), _rows(digits, base, base, limit), dropped, loose=True)
+        digits, base, bound = digits[able], base[able], bound[able]
+    there = np.isfinite(bound).all(axis=1)
+    digits, base, bound = digits[there], base[there], bound[there]
+    dropped += int((~there).sum())
+    return Bindings(corner, tuple(places), _rows(digits, base, bound, limit), dropped, loose=True)
+
+
+def _own_words(tables: Tables, placed: Placed) -> Array:
+    """Return the least cost of the tensors that only one Einsum touches; infinite where one has no place to be."""
+    own = [tensor for tensor, (members, _) in tables.tensors.items() if members == (placed.einsum.name,)]
+    cost = np.zeros(2 + len(tables.setting.resources))
+    for tensor in own:
+        ways = tables.ways(tensor, (placed,))
+        cost = cost + (np.min([way.cost for way in ways], axis=0) if ways else np.inf)
+    return cost
 
 
 def tighten(tables: Tables, bindings: Bindings, limit: Limit) -> Bindings:

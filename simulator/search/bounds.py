@@ -2,7 +2,7 @@
 
 A bound is (latency in ticks, energy in joules, traffic in bytes), each the least by itself: the work of every part when
 bindings share it out as well as they can, over lanes that tiles cannot fill better; each word from outside once, and
-again where a shared loop comes back to it.
+again where a shared loop comes back to it, and handed to the lanes as often as no lane and no register can share it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from simulator.nest import BoundNest
 from simulator.search.nests import Frame, FusedGroup, axes, widest
 from simulator.search.setting import Setting
 from simulator.search.solve import Bound, Tables
+from simulator.search.words import WordBounds
 
 __all__ = ["GroupBounds"]
 
@@ -37,7 +38,8 @@ class GroupBounds:
         self.able = tables.able
         self._ticks_of: dict[tuple[object, ...], float] = {}
         self._busy: dict[tuple[object, ...], float] = {}
-        self.energy = sum(self._operation_energy(name) for name in self.group.members)
+        self.words = WordBounds(tables.setting, tables.group, tables.tensors)
+        self._operations: dict[tuple[str, str], float] = {}
 
     def __getstate__(self) -> dict[str, object]:
         """Return what is kept of the bounds: all but what can be made again."""
@@ -50,8 +52,10 @@ class GroupBounds:
         outermost = next(m for m in setting.architecture.memories if m.parent is None)
         ports = setting.bytes_per_tick[outermost.name].get(outermost.name)
         ticks = max(self._least_busy(unrollings, frame), traffic / ports if ports else 0.0)
-        per_byte = setting.least_joules_per_byte(outermost.name)
-        return ticks, self.energy + traffic * per_byte, traffic
+        widest_word = max(setting.workload.bytes_of(tensor) for tensor in self.tensors)
+        per_byte = min(setting.joules_per_byte(outermost.name, widest_word))
+        energy = sum(self._energy(name, unrollings, frame) for name in self.group.members)
+        return ticks, energy + traffic * per_byte, traffic
 
     def work(self, unrollings: Mapping[str, tuple[str, ...]]) -> float:
         """Return the ticks of all Einsums, each on the part where it takes least."""
@@ -159,15 +163,28 @@ class GroupBounds:
             self._ticks_of[key] = float(points // _most_lanes(part, left, unrolling) * each)
         return self._ticks_of[key]
 
-    def _operation_energy(self, einsum: str) -> float:
-        """Return the joules of an Einsum's operations on the part where they cost least."""
+    def _energy(self, einsum: str, unrollings: Mapping[str, tuple[str, ...]] | None, frame: Frame | None) -> float:
+        """Return the joules of an Einsum's operations and of the words they ask for, on the part where they are least.
+
+        Words that cross the outermost memory are not among them.
+        """
         least = float("inf")
-        points = prod(self.setting.extents[rank_of(v)] for v in self.setting.einsums[einsum].variables)
         for part in self.able[einsum]:
+            unrolling = unrollings[part.name] if unrollings is not None else None
+            brought = {o.name: self._least_bytes(o.name, frame) for o in self.words.priced[einsum]}
+            words = self.words.least(einsum, part, unrolling, frame, brought)
+            least = min(least, self._operation_energy(einsum, part) + words)
+        return least
+
+    def _operation_energy(self, einsum: str, part: Compute) -> float:
+        """Return the joules of an Einsum's operations on a part."""
+        key = (einsum, part.name)
+        if key not in self._operations:
+            points = prod(self.setting.extents[rank_of(v)] for v in self.setting.einsums[einsum].variables)
             bare = Placed(self.setting.einsums[einsum], part, BoundNest(()), (), {}, {})
             actions = [Action(part.name, name, Fraction(points * n)) for name, n in operations_on(bare).items()]
-            least = min(least, sum(action_energy(self.setting.architecture, action) or 0.0 for action in actions))
-        return least
+            self._operations[key] = sum(action_energy(self.setting.architecture, action) or 0.0 for action in actions)
+        return self._operations[key]
 
 
 def _most_lanes(part: Compute, left: Mapping[str, int], unrolling: tuple[str, ...] | None) -> int:

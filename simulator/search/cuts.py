@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from simulator.search.bounds import GroupBounds
 from simulator.search.group import OBJECTIVES, Found, GroupSearch, Key, Tally
@@ -10,7 +10,7 @@ from simulator.search.nests import FusedGroup, fuse
 from simulator.search.setting import Setting
 from simulator.search.solve import Bound, Tables
 
-__all__ = ["CutSearch"]
+__all__ = ["CutSearch", "total_cost"]
 
 _NEVER = float("inf")
 Span = tuple[int, int]
@@ -36,7 +36,7 @@ class CutSearch:
     @property
     def best_key(self) -> Key | None:
         """The key of the best design so far."""
-        return OBJECTIVES[self.objective](_total(f.cost for f in self.best)) if self.best else None
+        return OBJECTIVES[self.objective](total_cost(f.cost for f in self.best)) if self.best else None
 
     @property
     def proven(self) -> Key:
@@ -45,6 +45,11 @@ class CutSearch:
         if not self._cutting:
             return whole
         return max(whole, self._path(lambda s: s.proven)[0])
+
+    def bound_cuts(self) -> None:
+        """Have `proven` tell all Einsums as one group from cuts, each group of which is bounded by itself."""
+        # Latency is shared out as if all were fused, which is as good; products of sums do not add up along a path.
+        self._cutting = self._cutting or self.objective in ("energy", "traffic")
 
     def searches(self) -> Iterator[GroupSearch]:
         """Yield the searches of all groups that were looked at."""
@@ -119,6 +124,7 @@ def _as_if_fused(names: tuple[str, ...]) -> FusedGroup:
     return FusedGroup(names, (), (), frozenset(), frozenset(), frozenset())
 
 
-def _total(costs: Iterator[Bound]) -> Bound:
+def total_cost(costs: Iterable[Bound]) -> Bound:
+    """Return the cost of groups one after another."""
     columns = list(zip(*costs, strict=True))
     return sum(columns[0]), sum(columns[1]), sum(columns[2])

@@ -182,7 +182,10 @@ class GroupSearch:
             for item in self._expand(node):
                 if isinstance(item, Scores):
                     self._evaluate(item)
-                elif self.limit is None or _below(item.key, self.limit):
+                    continue
+                # What holds of all holds of each, though the bounds of a part may leave out what those of all count.
+                item.key = max(item.key, node.key)
+                if self.limit is None or _below(item.key, self.limit):
                     heapq.heappush(self._heap, item)
                 else:
                     self.tally.add(f"{item.kind} pruned by their bound", _counted(item))
@@ -298,21 +301,28 @@ class GroupSearch:
         return self.limit is not None and not _below(self.objective(bound), self.limit)
 
     def _evaluate(self, scores: Scores) -> None:
-        """Evaluate the combinations of a binding from the best down, as far as they can win."""
+        """Evaluate the combinations of a binding from the best down, as far as they can win.
+
+        Those of least energy and of least traffic are evaluated too, for the front.
+        """
         if not len(scores.latency):
             return
         columns = (scores.latency, scores.energy, scores.traffic)
-        order = np.lexsort(tuple(reversed(self.keys(*columns))))
+        order = [int(row) for row in np.lexsort(tuple(reversed(self.keys(*columns))))]
+        least = {int(np.lexsort((scores.latency, column))[0]) for column in columns[1:]}
+        winning = True
         for row in order:
-            least = (float(columns[0][row]), float(columns[1][row]), float(columns[2][row]))
-            if self.hopeless(least):
-                return
-            choice = scores.choice(int(row))
+            bound = (float(columns[0][row]), float(columns[1][row]), float(columns[2][row]))
+            winning = winning and not self.hopeless(bound)
+            if not winning and row not in least:
+                continue
+            least.discard(row)
+            choice = scores.choice(row)
             latency = exact_ticks(self.setting, choice)
             self.tally.add("evaluated")
             if latency is None:
                 continue
-            found = Found(choice, (latency, least[1], least[2]))
+            found = Found(choice, (latency, *bound[1:]))
             self._keep(found)
             if self.best_key is None or self.objective(found.cost) < self.best_key:
                 self.best = found

@@ -16,12 +16,13 @@ from simulator.evaluate import evaluate
 from simulator.mapping import Binding, Buffer, FusionGroup, Nest
 from simulator.mapping_printer import print_mapping
 from simulator.report import Report
-from simulator.search.cuts import CutSearch
+from simulator.search.cuts import CutSearch, total_cost
 from simulator.search.group import OBJECTIVES, Found, Key, Tally, group_binding, group_buffers
 from simulator.search.keep import freeze, thaw
 from simulator.search.nests import divisors, nest_of
 from simulator.search.options import Options
 from simulator.search.setting import Setting
+from simulator.search.solve import Bound
 from simulator.workload import Workload
 
 __all__ = ["Options", "SearchResult", "search"]
@@ -227,6 +228,10 @@ def _result(progress: _Progress, stopped: bool) -> SearchResult:
     report = evaluate(design, accounting)
     value = progress.best_key
     assert value is not None
+    if value[0] > progress.bound * (1 + 1e-9):
+        for cut in progress.cuts:
+            if _may_win(cut, value):
+                cut.bound_cuts()
     bound = progress.bound
     scale = _scale(progress.options.objective, design)
     space = dict(progress.tally.counts)
@@ -249,20 +254,22 @@ def _scale(objective: str, design: Design) -> float:
 
 def _front(progress: _Progress, accounting: Accounting) -> Iterator[tuple[Design, Report]]:
     """Yield the designs evaluated of which none dominates another, by latency."""
-    found: list[tuple[Setting, Found]] = []
+    found: list[tuple[Setting, tuple[Found, ...], Bound]] = []
     whole = len(progress.cuts[0].names)
     for cut in progress.cuts:
         for searched in cut.searches():
             if len(searched.group.members) == whole:
-                found += [(cut.setting, f) for f in searched.front]
-    costs = [f.cost for _, f in found]
+                found += [(cut.setting, (f,), f.cost) for f in searched.front]
+        if len(cut.best) > 1:
+            found.append((cut.setting, cut.best, total_cost(f.cost for f in cut.best)))
+    costs = [cost for *_, cost in found]
     keep = [
-        (s, f)
-        for i, (s, f) in enumerate(found)
-        if not any(_dominates(c, f.cost) or (c == f.cost and j < i) for j, c in enumerate(costs) if j != i)
+        (cost, setting, groups)
+        for i, (setting, groups, cost) in enumerate(found)
+        if not any(_dominates(c, cost) or (c == cost and j < i) for j, c in enumerate(costs) if j != i)
     ]
-    for setting, f in sorted(keep, key=lambda pair: pair[1].cost):
-        design = _design(setting, (f,))
+    for _, setting, groups in sorted(keep, key=lambda kept: kept[0]):
+        design = _design(setting, groups)
         yield design, evaluate(design, accounting)
 
 

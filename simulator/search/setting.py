@@ -198,11 +198,13 @@ class Setting:
             energy += (count.reads * per_read + (count.updates + count.fills * inside) * per_write) / words_each
         return self.vector(energy, traffic, ticks)
 
-    def least_joules_per_byte(self, memory: str) -> float:
-        """Return the joules of the cheaper of reading and writing one byte of a memory."""
+    def joules_per_byte(self, memory: str, width: int) -> tuple[float, float]:
+        """Return the joules of reading and of writing one byte of a memory in words of `width` bytes."""
         part = self.architecture.part(memory)
         assert isinstance(part, Memory)
-        return min(self._energies[memory]) / (part.access_bytes or self.workload.word_bits // 8)
+        per_read, per_write = self._energies[memory]
+        access = part.access_bytes or width
+        return per_read / access, per_write / access
 
     def _register_energy(self, placed: Placed, reads: int, writes: int) -> float:
         files = 1 if self.accounting.registers_once else placed.nest.lanes

@@ -178,6 +178,14 @@ def test_the_front_holds_no_design_that_another_dominates():
     assert not any(a != b and all(x <= y for x, y in zip(a, b, strict=True)) for a in costs for b in costs)
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_best_design_is_as_good_as_any_of_its_front(objective):
+    chip = library.load_machine("fusemax")
+    found = search(attention("attention_1pass", "bert", 1024), chip, Options(objective, effort=60))
+    value = OBJECTIVES[objective]
+    assert min(value(r) for _, r in found.pareto) == pytest.approx(value(found.report), rel=1e-12)
+
+
 def test_an_interrupted_search_gives_the_best_so_far():
     calls = []
 
