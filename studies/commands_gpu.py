@@ -27,7 +27,7 @@ __all__ = ["gpu_command", "read_lengths"]
 _PASSES = ["fwd", "bwd", "fwdbwd", "decode"]
 _TIMING = (
     "How it is timed: burst, eager (launched from Python; also unknown), cudagraph, sustained, sustained_1s (at the "
-    "power cap), locked:1.755GHz."
+    "power cap), locked (at the rated clock), locked:1.755GHz."
 )
 _LEVEL = "What is known: T0 the data sheet, T1 a GEMM and a copy too, T2 attention rows too."
 _METHOD = "cycle: run the tasks of a forward pass one by one too, at the rated clock (seconds to a minute)."
@@ -90,7 +90,7 @@ def attention_command(output: Output, **options: Any) -> None:
             raise SpecError(f"--set {change}: write FIELD=VALUE")
         gpu = gpu.replace(field, value)
     calibration = None if options["calibration"] == "none" else options["calibration"]
-    problem = _problem(options)
+    problem = _problem(options, gpu)
     if options["density"] or options["candidates"]:
         sparse = _sparse(problem, gpu, options, calibration)
         emit(sparse, output, rows=[{"key": key, "value": value} for key, value in sparse.items()])
@@ -141,7 +141,7 @@ def _run(kernel: str, gpu: Gpu, problem: Problem) -> dict[str, float]:
     return {f"cycle_{name}": seconds for name, seconds in asdict(run).items()}
 
 
-def _problem(options: dict[str, Any]) -> Problem:
+def _problem(options: dict[str, Any], gpu: Gpu) -> Problem:
     from simulator.targets.gpu.problem import Problem
 
     lengths = read_lengths(options["lengths"]) if options["lengths"] else ()
@@ -153,13 +153,16 @@ def _problem(options: dict[str, Any]) -> Problem:
         raise SpecError(Finding("--kv-len is missing", hint="the keys in the cache"))
     mode, _, clock = options["timing"].partition(":")
     mode = "eager" if mode == "unknown" else mode
+    clock_hz = float(parse_quantity(clock, "hz", "--timing locked")) if clock else 0.0
+    if mode == "locked" and not clock:
+        clock_hz = gpu.clock_rated_hz
     return Problem(
         pass_=options["pass_"], batch=len(lengths) or options["batch"], q_heads=options["q_heads"],
         kv_heads=options["kv_heads"] if options["kv_heads"] is not None else options["q_heads"],
         head_dim=options["head_dim"], v_head_dim=options["v_head_dim"] or 0,
         q_len=q_len, kv_len=options["kv_len"] if options["kv_len"] is not None else q_len,
         causal=options["causal"], window=options["window"], dtype=options["dtype"], kv_dtype=options["kv_dtype"],
-        timing=mode, clock_hz=float(parse_quantity(clock, "hz", "--timing locked")) if clock else 0.0,
+        timing=mode, clock_hz=clock_hz,
         op=options["op"], splits=options["splits"], page_keys=options["page_size"], lengths=lengths,
     ).completed()  # fmt: skip
 
