@@ -58,7 +58,7 @@ gpu_command.add_command(timeline_command)
 @click.option("--v-head-dim", type=int, help="As --head-dim.")
 @click.option("--q-len", type=int, help="Queries of a request; 1 in decode.")
 @click.option("--kv-len", type=int, help="Keys that they see; as --q-len.")
-@click.option("--lengths", type=click.Path(path_type=Path), help="CSV with q_len, kv_len of each request (ragged).")
+@click.option("--lengths", type=click.Path(path_type=Path), help="CSV with q_len, kv_len of each request.")
 @click.option("--window", type=int, default=0, help="Last keys kept for each query; 0 for all.")
 @click.option("--causal", is_flag=True)
 @click.option("--dtype", default="bf16", show_default=True)
@@ -144,8 +144,8 @@ def _run(kernel: str, gpu: Gpu, problem: Problem) -> dict[str, float]:
 def _problem(options: dict[str, Any], gpu: Gpu) -> Problem:
     from simulator.targets.gpu.problem import Problem
 
-    lengths = read_lengths(options["lengths"]) if options["lengths"] else ()
     decode = options["pass_"] == "decode"
+    lengths = read_lengths(options["lengths"], decode=decode) if options["lengths"] else ()
     if options["q_len"] is None and not decode and not lengths:
         raise SpecError(Finding("--q-len is missing", hint="or --lengths for a ragged batch"))
     q_len = options["q_len"] or 1
@@ -167,19 +167,25 @@ def _problem(options: dict[str, Any], gpu: Gpu) -> Problem:
     ).completed()  # fmt: skip
 
 
-def read_lengths(path: Path) -> tuple[tuple[int, int], ...]:
-    """Return (q_len, kv_len) of each request from a CSV with these columns; SpecError with every wrong line."""
+def read_lengths(path: Path, *, decode: bool = False) -> tuple[tuple[int, int], ...]:
+    """Return (q_len, kv_len) of each request from a CSV with these columns; SpecError with every wrong line.
+
+    One of them may be left out: then a request has as many queries as keys, or in `decode` one query.
+    """
     source = read_source(path)
     table = csv.DictReader(source.text.splitlines())
-    missing = [name for name in ("q_len", "kv_len") if name not in (table.fieldnames or ())]
-    if missing:
-        raise SpecError(f"{path}: no column {' or '.join(missing)}")
+    names = [name for name in ("q_len", "kv_len") if name in (table.fieldnames or ())]
+    if not names or (decode and "kv_len" not in names):
+        raise SpecError(f"{path}: no column kv_len" + ("" if decode else " or q_len"))
     found, problems = [], []
     for row in table:
         try:
-            found.append((int(row["q_len"]), int(row["kv_len"])))
+            given = [int(row[name]) for name in names]
         except (TypeError, ValueError):
-            problems.append(Finding(f"{path}:{table.line_num}: q_len and kv_len are whole numbers"))
+            problems.append(Finding(f"{path}:{table.line_num}: {' and '.join(names)} are whole numbers"))
+            continue
+        first = 1 if decode and len(given) == 1 else given[0]
+        found.append((first, given[-1]))
     if problems or not found:
         raise SpecError(problems or f"{path}: no requests")
     return tuple(found)

@@ -53,6 +53,16 @@ def test_a_ragged_batch_comes_from_a_file(tmp_path: Path) -> None:
     assert "lengths.csv:2: q_len and kv_len are whole numbers" in wrong.stderr
 
 
+def test_a_decode_needs_the_keys_of_each_request_alone(tmp_path: Path) -> None:
+    short, long = tmp_path / "short.csv", tmp_path / "long.csv"
+    short.write_text("kv_len\n4096\n512\n")
+    long.write_text("q_len,kv_len\n1,4096\n1,512\n")
+    call = [*CALL[:-2], "--pass", "decode", "--format", "json", "--lengths"]
+    assert json.loads(run(*call, str(short)).stdout) == json.loads(run(*call, str(long)).stdout)
+    short.write_text("tokens\n4096\n")
+    assert "no column kv_len" in run(*call, str(short)).stderr
+
+
 def test_a_clock_locked_without_a_frequency_is_locked_at_the_rated_one() -> None:
     rated = f"locked:{load_gpu('h100_sxm').clock_rated_hz:.0f} Hz"
     answers = [json.loads(run(*CALL, "--timing", t, "--format", "json").stdout) for t in ("locked", rated)]
