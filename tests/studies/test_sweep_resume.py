@@ -21,9 +21,15 @@ PARTS = 14  # 219,648 designs of 16,384 a part
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs signals")
 
 
+def hear_ctrl_c():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(out, *more):
     words = [*WORDS, "--out", str(out), *more]
-    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # A shell ignores Ctrl-C for what it starts in the background, tests included; the sweep is to hear it.
+    return subprocess.Popen(words, cwd=ROOT, preexec_fn=hear_ctrl_c, **pipes)  # noqa: PLW1509 - no threads here
 
 
 def finish(process):
